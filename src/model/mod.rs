@@ -1,0 +1,26 @@
+//! The vocabulary every other part speaks: timestamps, labels, matchers, samples, histograms,
+//! write batches and the read seam.
+//!
+//! In: nothing. Out: plain types. Never here: I/O, threads, async, locks; the only clock is behind
+//! the [`Clock`] trait.
+
+pub mod exemplar;
+pub mod histogram;
+pub mod labels;
+pub mod limits;
+pub mod matcher;
+pub mod metadata;
+pub mod sample;
+pub mod source;
+pub mod time;
+pub mod write;
+
+pub use exemplar::Exemplar;
+pub use histogram::{BucketSpan, CounterResetHint, FloatHistogram, Histogram};
+pub use labels::{LabelError, Labels, LabelsBuilder};
+pub use matcher::{MatchOp, Matcher};
+pub use metadata::{MetricMetadata, MetricType};
+pub use sample::{STALE_NAN_BITS, Sample, is_stale_nan, stale_nan};
+pub use source::{Selector, SeriesData, SeriesSet, SeriesSource, SourceError};
+pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+pub use write::{SeriesEntry, WriteBatch};
