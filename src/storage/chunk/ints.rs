@@ -280,7 +280,7 @@ mod tests {
             0 => i64::MIN,
             1 => i64::MAX,
             2 => bits,
-            _ => bits & ((1i64 << width) - 1),
+            _ => bits & (1i64 << width).wrapping_sub(1),
         });
         (prop::collection::vec(item, 0..300), 0u8..4, 1i64..5000).prop_map(|(mut v, sums, g)| {
             v.iter_mut().for_each(|v| *v = v.wrapping_mul(g));

@@ -5,7 +5,7 @@ fn grid(first: i64, step: i64, count: i64) -> Vec<i64> {
 }
 
 fn jittered(seed: i64, count: i64) -> Vec<i64> {
-    (0..count).map(|i| i * 15_000 + (i * 7919 + seed * 104_729) % 251).collect()
+    (0..count).map(|i| i * 15_000 + ((i + 1) * (seed + 7919) * 104_729) % 4093).collect()
 }
 
 fn open(blocks: &[Vec<u8>]) -> Result<Columns, CodecError> {
