@@ -27,4 +27,4 @@ pub use metrics::RemoteWriteMetrics;
 pub use negotiation::Version;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,7 @@
 mod golden;
 mod histograms;
 mod http;
-mod proto;
+pub(crate) mod proto;
 mod robust;
 mod twin;
 
