@@ -224,7 +224,7 @@ impl<'a> Parser<'_, 'a> {
         if self.refs.len() > 2 * LABELS_PER_SERIES_MAX {
             return Err(RefError::TooMany);
         }
-        if self.refs.len() % 2 != 0 {
+        if !self.refs.len().is_multiple_of(2) {
             return Err(RefError::Odd(self.refs.len()));
         }
         let mut sorted = true;

@@ -134,7 +134,7 @@ fn v2_request() -> impl Strategy<Value = v2::Request> {
 /// Labels in the order of their names without empty values; `None` when references are bad.
 fn v2_labels(request: &v2::Request, refs: &[u32]) -> Option<Vec<(String, String)>> {
     let symbol = |r: u32| request.symbols.get(r as usize).cloned();
-    if refs.len() % 2 != 0 {
+    if !refs.len().is_multiple_of(2) {
         return None;
     }
     let pairs: Option<Vec<_>> =
