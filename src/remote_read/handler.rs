@@ -23,9 +23,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::limits::{WRITE_BODY_BYTES_MAX, WRITE_DECODED_BYTES_MAX};
 use crate::model::{SeriesSource, SourceError};
-use crate::remote_write::offload::{self, Pool};
 use crate::remote_write::respond::plain;
 use crate::remote_write::snappy;
+use crate::runtime::{CpuPool, Overloaded};
 
 use super::query::{self, ReadRequest, ResponseType};
 use super::sampled::{self, ReadError};
@@ -39,13 +39,13 @@ const READS_MAX: usize = 10;
 #[derive(Clone)]
 pub struct RemoteReadState {
     source: Arc<dyn SeriesSource>,
-    pool: Pool,
+    pool: CpuPool,
     turns: Arc<Semaphore>,
 }
 
 impl RemoteReadState {
     /// A server that reads from `source` and computes on `pool`.
-    pub fn new(source: Arc<dyn SeriesSource>, pool: Pool) -> RemoteReadState {
+    pub fn new(source: Arc<dyn SeriesSource>, pool: CpuPool) -> RemoteReadState {
         RemoteReadState { source, pool, turns: Arc::new(Semaphore::new(READS_MAX)) }
     }
 }
@@ -74,7 +74,7 @@ async fn answer(state: RemoteReadState, request: Request) -> Result<Response, Re
     let body = body_of(request).await?;
     let turn = Arc::clone(&state.turns).acquire_owned().await;
     let turn = turn.expect("BUG: the semaphore of remote reads is never closed");
-    let request = offload::run(&state.pool, move || decode(&body)).await.map_err(overloaded)??;
+    let request = state.pool.run(move || decode(&body)).await.map_err(overloaded)??;
     match request.response_type {
         ResponseType::Samples => samples(&state, request).await,
         ResponseType::StreamedXorChunks => streamed(state, request, turn).await,
@@ -105,7 +105,7 @@ fn decode(body: &[u8]) -> Result<ReadRequest, Refusal> {
 async fn samples(state: &RemoteReadState, request: ReadRequest) -> Result<Response, Refusal> {
     let source = Arc::clone(&state.source);
     let job = move || sampled::respond(&*source, &request.queries);
-    let body = offload::run(&state.pool, job).await.map_err(overloaded)?.map_err(|error| {
+    let body = state.pool.run(job).await.map_err(overloaded)?.map_err(|error| {
         let status = match error {
             ReadError::Source(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ReadError::TooManySamples | ReadError::TooLarge => StatusCode::BAD_REQUEST,
@@ -128,31 +128,30 @@ async fn streamed(
         "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse",
     );
     let frames = Frames::new(Arc::clone(&state.source), request.queries);
-    let (frames, first) =
-        next_block(state.pool.clone(), frames).await.map_err(|_| overloaded(offload::NotRun))?;
+    let (frames, first) = next_block(state.pool.clone(), frames).await.map_err(overloaded)?;
     let first = first.map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
     let body = BlockBody { pool: state.pool, first, frames: Next::Idle(frames), _turn: turn };
     Ok(([(CONTENT_TYPE, TYPE)], Body::new(body)).into_response())
 }
 
-fn overloaded(_: offload::NotRun) -> Refusal {
-    (StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time, try again later".into())
+fn overloaded(error: Overloaded) -> Refusal {
+    (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 
 /// A block of frames, and the rest of the answer.
 type Made = (Frames, Result<Option<Vec<u8>>, SourceError>);
 
-async fn next_block(pool: Pool, mut frames: Frames) -> Result<Made, offload::NotRun> {
+async fn next_block(pool: CpuPool, mut frames: Frames) -> Result<Made, Overloaded> {
     let job = move || {
         let block = frames.next_block();
         (frames, block)
     };
-    offload::run(&pool, job).await
+    pool.run(job).await
 }
 
 /// An answer that makes its next block when the client is ready for it.
 struct BlockBody {
-    pool: Pool,
+    pool: CpuPool,
     first: Option<Vec<u8>>,
     frames: Next,
     /// Held until the answer is over.
@@ -161,7 +160,7 @@ struct BlockBody {
 
 enum Next {
     Idle(Frames),
-    Making(Pin<Box<dyn Future<Output = Result<Made, offload::NotRun>> + Send>>),
+    Making(Pin<Box<dyn Future<Output = Result<Made, Overloaded>> + Send>>),
     Over,
 }
 
@@ -196,10 +195,7 @@ impl hyper::body::Body for BlockBody {
 }
 
 impl BlockBody {
-    fn take(
-        &mut self,
-        made: Result<Made, offload::NotRun>,
-    ) -> Option<Result<Frame<Bytes>, io::Error>> {
+    fn take(&mut self, made: Result<Made, Overloaded>) -> Option<Result<Frame<Bytes>, io::Error>> {
         match made {
             Ok((frames, Ok(Some(block)))) => {
                 self.frames = Next::Idle(frames);
@@ -207,7 +203,7 @@ impl BlockBody {
             }
             Ok((_, Ok(None))) => None,
             Ok((_, Err(error))) => Some(Err(io::Error::other(error.to_string()))),
-            Err(_) => Some(Err(io::Error::other("remote read was not run to its end"))),
+            Err(error) => Some(Err(io::Error::other(error))),
         }
     }
 }

@@ -16,10 +16,10 @@ use tokio::sync::{Semaphore, TryAcquireError};
 
 use crate::ingest::{Ingest, WriteOutcome};
 use crate::model::limits::WRITE_BODY_BYTES_MAX;
+use crate::runtime::CpuPool;
 
 use super::metrics::RemoteWriteMetrics;
 use super::negotiation::{self, Version};
-use super::offload::{self, Pool};
 use super::request;
 use super::respond::{WriteError, respond};
 
@@ -32,14 +32,18 @@ const BODIES_KIB_MAX: usize = 256 << 10;
 #[derive(Clone, Debug)]
 pub struct RemoteWriteState {
     ingest: Ingest,
-    pool: Pool,
+    pool: CpuPool,
     metrics: Arc<RemoteWriteMetrics>,
     bodies: Arc<Semaphore>,
 }
 
 impl RemoteWriteState {
     /// A receiver that writes to `ingest` and computes on `pool`.
-    pub fn new(ingest: Ingest, pool: Pool, metrics: Arc<RemoteWriteMetrics>) -> RemoteWriteState {
+    pub fn new(
+        ingest: Ingest,
+        pool: CpuPool,
+        metrics: Arc<RemoteWriteMetrics>,
+    ) -> RemoteWriteState {
         RemoteWriteState { ingest, pool, metrics, bodies: Arc::new(Semaphore::new(BODIES_KIB_MAX)) }
     }
 
@@ -77,7 +81,7 @@ async fn handle(
     state.metrics.body_bytes.add(body.len() as u64);
     let ingest = state.ingest.clone();
     let job = move || request::submit(version, &body, &ingest);
-    let accepted = offload::run(&state.pool, job).await.map_err(|_| WriteError::Overloaded)??;
+    let accepted = state.pool.run(job).await.map_err(|_| WriteError::Overloaded)??;
     state.metrics.decoded_bytes.add(accepted.decoded_bytes as u64);
     accepted.durable().await
 }

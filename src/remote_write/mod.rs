@@ -13,7 +13,6 @@ pub mod handler;
 pub mod histogram;
 pub mod metrics;
 pub mod negotiation;
-pub mod offload;
 pub mod request;
 pub mod respond;
 pub mod snappy;

@@ -12,14 +12,15 @@ use crate::model::histogram::{Histogram, IntHistogram};
 use crate::model::source::{HistogramPoint, SeriesData};
 use crate::model::stale_nan;
 use crate::remote_read::{RemoteReadState, crc32c, router};
+use crate::runtime::CpuPool;
 
 use super::chunks::decode_xor;
 use super::proto::{ChunkedReadResponse, LabelMatcher, Query, ReadRequest, ReadResponse};
 use super::{Source, floats};
 
 fn state(source: Source) -> RemoteReadState {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
-    RemoteReadState::new(Arc::new(source), Arc::new(pool))
+    let pool = CpuPool::new("test", 1, 8).expect("a thread");
+    RemoteReadState::new(Arc::new(source), pool)
 }
 
 fn query(name: &str, start: i64, end: i64) -> Query {

@@ -15,6 +15,7 @@ use tower::ServiceExt;
 use crate::ingest::Ingest;
 use crate::model::limits::{WRITE_BODY_BYTES_MAX, WRITE_DECODED_BYTES_MAX};
 use crate::remote_write::{RemoteWriteMetrics, RemoteWriteState, router};
+use crate::runtime::CpuPool;
 
 use super::proto::{v1, v2};
 
@@ -22,8 +23,8 @@ const V2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
 const SAMPLES_WRITTEN: &str = "x-prometheus-remote-write-samples-written";
 
 fn state() -> RemoteWriteState {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
-    RemoteWriteState::new(Ingest {}, Arc::new(pool), Arc::new(RemoteWriteMetrics::default()))
+    let pool = CpuPool::new("test", 1, 8).expect("a thread");
+    RemoteWriteState::new(Ingest {}, pool, Arc::new(RemoteWriteMetrics::default()))
 }
 
 fn post(content_type: &str, body: impl Into<Body>) -> Request<Body> {
