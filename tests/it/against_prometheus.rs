@@ -411,7 +411,7 @@ const INSTANT: &[&str] = &[
     "day_of_week(node_boot_time_seconds)",
     "day_of_month() + day_of_year() + days_in_month() + month() + year()",
     // sorting
-    "sort(node_filesystem_size_bytes > 0)",
+    r#"sort(node_cpu_seconds_total{mode=~"user|idle|system"})"#,
     r#"sort_desc(node_cpu_seconds_total{mode=~"user|idle|system"})"#,
     // absence
     "absent(nosuch_metric)",
