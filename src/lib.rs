@@ -9,3 +9,4 @@ pub mod remote_read;
 pub mod remote_write;
 pub mod runtime;
 pub mod storage;
+pub mod statsd;
