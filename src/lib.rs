@@ -1,3 +1,4 @@
 pub mod ingest;
 pub mod model;
 pub mod promql;
+pub mod storage;
