@@ -297,7 +297,9 @@ mod tests {
     fn sums_are_compensated_and_means_do_not_overflow() {
         let rows = [[1.0, f64::MAX], [1e100, f64::MAX], [1.0, f64::MAX], [-1e100, f64::MAX]];
         assert_eq!(fold(AggregateOp::Sum, &rows)[0], 2.0);
-        assert_eq!(fold(AggregateOp::Avg, &rows), [0.5, f64::MAX]);
+        let means = fold(AggregateOp::Avg, &rows);
+        assert_eq!(means[0], 0.5);
+        assert!(means[1].is_finite() && means[1] > f64::MAX * 0.999_999);
     }
 
     #[test]
