@@ -4,9 +4,17 @@
 //! here: async, HTTP, storage, the clock; a query's time always comes with it.
 
 pub mod ast;
+pub mod check;
 pub mod error;
+pub mod features;
 pub mod functions;
+pub mod lexer;
+pub mod parser;
+pub mod printer;
 pub mod value;
 
 pub use error::{ParseError, QueryError};
+pub use features::Features;
+pub use parser::{parse, parse_metric_selector};
+pub use printer::pretty;
 pub use value::{MatrixSeries, PointValue, Value, VectorSample};
