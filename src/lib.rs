@@ -2,6 +2,7 @@
 //!
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
 
+pub mod http;
 pub mod ingest;
 pub mod model;
 pub mod promql;
