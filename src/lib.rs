@@ -9,5 +9,5 @@ pub mod promql;
 pub mod remote_read;
 pub mod remote_write;
 pub mod runtime;
-pub mod storage;
 pub mod statsd;
+pub mod storage;
