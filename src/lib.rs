@@ -2,6 +2,7 @@
 //!
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
 
+pub mod config;
 pub mod http;
 pub mod ingest;
 pub mod model;
@@ -9,6 +10,6 @@ pub mod promql;
 pub mod remote_read;
 pub mod remote_write;
 pub mod runtime;
-pub mod telemetry;
 pub mod statsd;
 pub mod storage;
+pub mod telemetry;
