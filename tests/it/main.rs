@@ -1,1 +1,3 @@
+//! Integration tests: one test program, one module a subject.
 
+mod http_api;
