@@ -16,6 +16,7 @@ mod health;
 pub mod json;
 pub mod params;
 mod root;
+pub mod server;
 pub mod state;
 pub mod times;
 
@@ -46,6 +47,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/api/v1/label/{name}/values"),
     ("GET", "/api/v1/labels"),
     ("POST", "/api/v1/labels"),
+    ("GET", "/api/v1/metadata"),
     ("GET", "/api/v1/notifications"),
     ("GET", "/api/v1/notifications/live"),
     ("POST", "/api/v1/otlp/v1/metrics"),
@@ -53,6 +55,8 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/api/v1/parse_query"),
     ("GET", "/api/v1/query"),
     ("POST", "/api/v1/query"),
+    ("GET", "/api/v1/query_exemplars"),
+    ("POST", "/api/v1/query_exemplars"),
     ("GET", "/api/v1/query_range"),
     ("POST", "/api/v1/query_range"),
     ("GET", "/api/v1/rules"),
@@ -66,6 +70,8 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/status/config"),
     ("GET", "/api/v1/status/flags"),
     ("GET", "/api/v1/status/runtimeinfo"),
+    ("GET", "/api/v1/status/tsdb"),
+    ("GET", "/api/v1/status/tsdb/blocks"),
     ("GET", "/api/v1/status/walreplay"),
     ("GET", "/api/v1/targets"),
     ("GET", "/api/v1/targets/metadata"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::model::{Clock, Labels, SeriesSource, Timestamp};
 use crate::promql::Engine;
 use crate::runtime::CpuPool;
+use crate::storage::Store;
 
 use super::cors::CorsOrigin;
 use super::error::{ApiError, ErrorKind};
@@ -118,7 +119,8 @@ pub struct HttpState(Arc<Inner>);
 
 struct Inner {
     engine: Arc<Engine>,
-    source: Arc<dyn SeriesSource>,
+    /// Set once, when the store is open.
+    store: OnceLock<(Arc<Store>, Arc<dyn SeriesSource>)>,
     pool: CpuPool,
     clock: Arc<dyn Clock>,
     options: HttpOptions,
@@ -131,11 +133,10 @@ struct Inner {
 }
 
 impl HttpState {
-    /// A state that is [`Readiness::Starting`]. `lifecycle` receives the orders of `/-/reload` and
+    /// A state that is [`Readiness::Starting`] until [`HttpState::open`]. `lifecycle` receives the orders of `/-/reload` and
     /// `/-/quit`; without it these endpoints say that nobody listens.
     pub fn new(
         engine: Arc<Engine>,
-        source: Arc<dyn SeriesSource>,
         pool: CpuPool,
         clock: Arc<dyn Clock>,
         options: HttpOptions,
@@ -146,8 +147,8 @@ impl HttpState {
             queries: Semaphore::new(options.queries_max.max(1)),
             readiness: AtomicU8::new(Readiness::Starting as u8),
             live: RwLock::default(),
+            store: OnceLock::new(),
             engine,
-            source,
             pool,
             clock,
             options,
@@ -155,9 +156,17 @@ impl HttpState {
         }))
     }
 
-    /// Says from now on whether requests that need the store are served.
-    pub fn set_readiness(&self, readiness: Readiness) {
-        self.0.readiness.store(readiness as u8, Ordering::Release);
+    /// Serves requests from `store` from now on. A second store is not taken.
+    pub fn open(&self, store: Arc<Store>) {
+        let source = store.source();
+        if self.0.store.set((store, source)).is_ok() {
+            self.0.readiness.store(Readiness::Ready as u8, Ordering::Release);
+        }
+    }
+
+    /// Refuses from now on requests that need the store.
+    pub fn stop(&self) {
+        self.0.readiness.store(Readiness::Stopping as u8, Ordering::Release);
     }
 
     /// Whether requests that need the store are served.
@@ -185,9 +194,18 @@ impl HttpState {
         &self.0.engine
     }
 
-    /// The series.
+    /// The series, for handlers behind [`super::health::gate`].
     pub fn source(&self) -> &dyn SeriesSource {
-        &*self.0.source
+        &*self.opened().1
+    }
+
+    /// The store, for handlers behind [`super::health::gate`].
+    pub fn store(&self) -> &Store {
+        &self.opened().0
+    }
+
+    fn opened(&self) -> &(Arc<Store>, Arc<dyn SeriesSource>) {
+        self.0.store.get().expect("BUG: the gate lets nobody through before the store is open")
     }
 
     /// What the part was built from.

@@ -1,3 +1,6 @@
+//! Integration tests: one test program, one module a subject.
+
+mod http_api;
 //! Black-box tests of the `tidewatch` binary: one test program, one module a subject.
 
 mod against_prometheus;
