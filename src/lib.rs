@@ -9,6 +9,6 @@ pub mod promql;
 pub mod remote_read;
 pub mod remote_write;
 pub mod runtime;
-pub mod telemetry;
 pub mod statsd;
 pub mod storage;
+pub mod telemetry;
