@@ -1,3 +1,4 @@
+pub mod cli;
 pub mod ingest;
 pub mod model;
 pub mod promql;

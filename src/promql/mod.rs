@@ -5,6 +5,7 @@
 
 pub mod annotations;
 pub mod ast;
+pub mod ast_json;
 pub mod check;
 pub mod engine;
 pub mod error;
@@ -12,8 +13,11 @@ mod eval;
 pub mod features;
 pub mod functions;
 pub mod lexer;
+pub mod memory;
 pub mod parser;
 pub mod printer;
+pub mod script;
+pub mod series_desc;
 pub mod value;
 
 pub use annotations::Annotations;
