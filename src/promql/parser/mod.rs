@@ -317,3 +317,4 @@ impl<'a> Parser<'a> {
         }
     }
 }
+#[cfg(test)] mod tmp_upstream;

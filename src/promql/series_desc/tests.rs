@@ -40,10 +40,10 @@ fn items_expand() {
 #[test]
 fn labels_may_hold_anything() {
     let labels = |line| parse_series_desc(line).expect("valid").labels.to_string();
-    assert_eq!(labels(r#"a{b="} 1",c='\''} 1"#), r#"a{b="} 1", c="'"}"#);
-    assert_eq!(labels(r#"{"a.b", "c.d"="e"} 1"#), r#"{"a.b", "c.d"="e"}"#);
+    assert_eq!(labels(r#"a{b="} 1",c='\''} 1"#), r#"{__name__="a", b="} 1", c="'"}"#);
+    assert_eq!(labels(r#"{"a.b", "c.d"="e"} 1"#), r#"{__name__="a.b", "c.d"="e"}"#);
     assert_eq!(labels("{} 1"), "{}");
-    assert_eq!(labels("sum 1"), "sum");
+    assert_eq!(labels("sum 1"), "{__name__=\"sum\"}");
 }
 
 #[test]
