@@ -5,7 +5,6 @@
 
 pub mod annotations;
 pub mod ast;
-pub mod ast_json;
 pub mod check;
 pub mod engine;
 pub mod error;

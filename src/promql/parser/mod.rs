@@ -317,4 +317,3 @@ impl<'a> Parser<'a> {
         }
     }
 }
-#[cfg(test)] mod tmp_upstream;
