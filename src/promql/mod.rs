@@ -5,16 +5,21 @@
 
 pub mod annotations;
 pub mod ast;
+pub mod check;
 pub mod engine;
 pub mod error;
 mod eval;
 pub mod features;
 pub mod functions;
+pub mod lexer;
 pub mod parser;
+pub mod printer;
 pub mod value;
 
 pub use annotations::Annotations;
 pub use engine::{Engine, EngineOptions, QueryOptions, QueryOutput, QueryStats};
 pub use error::{ParseError, QueryError};
 pub use features::Features;
+pub use parser::{parse, parse_metric_selector};
+pub use printer::pretty;
 pub use value::{MatrixSeries, PointValue, Value, VectorSample};
