@@ -9,6 +9,7 @@ use super::ast::{
     Aggregate, AtModifier, Binary, Call, Cardinality, DurationExpr, DurationSpec, EdgeMode, Expr,
     MatrixSelector, NumberLiteral, Subquery, VectorMatching, VectorSelector,
 };
+use super::functions::number::go_general;
 use crate::model::MatchOp;
 use crate::model::labels::{Quoted, is_legacy_name};
 
@@ -56,31 +57,6 @@ impl Display for NumberLiteral {
             value if value == f64::INFINITY => f.write_str("+Inf"),
             value if value == f64::NEG_INFINITY => f.write_str("-Inf"),
             value => write!(f, "{value}"),
-        }
-    }
-}
-
-/// A float as Go's `%v` and `%g` write it: shortest digits, an exponent from 1e+06 up and below
-/// 1e-04.
-pub struct GoFloat(pub f64);
-
-impl Display for GoFloat {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let value = self.0;
-        if value.is_nan() {
-            return f.write_str("NaN");
-        }
-        if value.is_infinite() {
-            return f.write_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-        }
-        let scientific = format!("{value:e}");
-        let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-        let exponent: i32 = exponent.parse().unwrap_or(0);
-        if value == 0.0 || (-4..6).contains(&exponent) {
-            write!(f, "{value}")
-        } else {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            write!(f, "{digits}e{sign}{:02}", exponent.abs())
         }
     }
 }
@@ -296,12 +272,12 @@ fn write_matching(f: &mut Formatter<'_>, matching: &VectorMatching) -> fmt::Resu
     }
     match (matching.fill_left, matching.fill_right) {
         (Some(left), Some(right)) if left == right => {
-            write!(f, " fill ({})", GoFloat(left))
+            write!(f, " fill ({})", go_general(left))
         }
         (left, right) => {
             for (word, value) in [("fill_left", left), ("fill_right", right)] {
                 if let Some(value) = value {
-                    write!(f, " {word} ({})", GoFloat(value))?;
+                    write!(f, " {word} ({})", go_general(value))?;
                 }
             }
             Ok(())
