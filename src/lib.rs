@@ -1,3 +1,4 @@
+pub mod cli;
 //! Tidewatch: one binary to receive, store, query and alert on metrics.
 //!
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
