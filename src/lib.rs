@@ -2,8 +2,12 @@
 //!
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
 
+pub mod http;
 pub mod ingest;
 pub mod model;
+pub mod promql;
 pub mod remote_read;
 pub mod remote_write;
 pub mod runtime;
+pub mod storage;
+pub mod statsd;
