@@ -1,0 +1,69 @@
+//! Errors of parsing and evaluating PromQL.
+
+use std::fmt;
+
+use super::ast::Span;
+
+/// Why a text is not a PromQL expression. Displays as Prometheus does: `1:5: parse error: ...`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// What is wrong.
+    pub message: String,
+    /// Where; the start is shown.
+    pub span: Span,
+    /// Line of the start, from 1; 0 when the text is empty ("unknown position").
+    pub line: u32,
+    /// Byte column of the start within its line, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            write!(f, "unknown position: parse error: {}", self.message)
+        } else {
+            write!(f, "{}:{}: parse error: {}", self.line, self.column, self.message)
+        }
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// Why a query has no result.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// The text does not parse or its types do not fit (HTTP `bad_data`).
+    Parse(ParseError),
+    /// The request's parameters make no sense (HTTP `bad_data`).
+    BadRequest(String),
+    /// Evaluation failed (HTTP `execution`).
+    Execution(String),
+    /// A function or operator this version does not evaluate yet; names it (HTTP `execution`).
+    NotSupported(String),
+    /// Too many samples at a time (HTTP `execution`).
+    TooManySamples(String),
+    /// It took longer than its limit (HTTP `timeout`).
+    Timeout(String),
+    /// The client went away (HTTP `canceled`).
+    Canceled(String),
+    /// The source failed (HTTP `internal`).
+    Source(String),
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QueryError::Parse(error) => error.fmt(f),
+            QueryError::NotSupported(what) => write!(f, "{what} is not supported yet"),
+            QueryError::BadRequest(message)
+            | QueryError::Execution(message)
+            | QueryError::TooManySamples(message)
+            | QueryError::Timeout(message)
+            | QueryError::Canceled(message)
+            | QueryError::Source(message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for QueryError {}

@@ -1,0 +1,8 @@
+//! The embedded time-series database.
+
+pub mod error;
+pub mod head;
+pub mod index;
+pub mod window;
+
+pub use error::StorageError;
