@@ -145,6 +145,21 @@ pub enum DurationExpr {
     Paren(Box<DurationExpr>, Span),
 }
 
+impl DurationExpr {
+    /// Where the expression stands in the text.
+    pub fn span(&self) -> Span {
+        match self {
+            DurationExpr::Number(number) => number.span,
+            DurationExpr::Step(span)
+            | DurationExpr::Range(span)
+            | DurationExpr::Paren(_, span)
+            | DurationExpr::Unary { span, .. }
+            | DurationExpr::Binary { span, .. }
+            | DurationExpr::Pick { span, .. } => *span,
+        }
+    }
+}
+
 /// The time an `@` modifier names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtModifier {

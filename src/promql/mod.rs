@@ -3,10 +3,23 @@
 //! In: query text and a [`crate::model::SeriesSource`]. Out: a [`Value`] with annotations. Never
 //! here: async, HTTP, storage, the clock; a query's time always comes with it.
 
+pub mod annotations;
 pub mod ast;
+pub mod check;
+pub mod engine;
 pub mod error;
+mod eval;
+pub mod features;
 pub mod functions;
+pub mod lexer;
+pub mod parser;
+pub mod printer;
 pub mod value;
 
+pub use annotations::Annotations;
+pub use engine::{Engine, EngineOptions, QueryOptions, QueryOutput, QueryStats};
 pub use error::{ParseError, QueryError};
+pub use features::Features;
+pub use parser::{parse, parse_metric_selector};
+pub use printer::pretty;
 pub use value::{MatrixSeries, PointValue, Value, VectorSample};

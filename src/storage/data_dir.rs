@@ -220,9 +220,14 @@ mod tests {
     fn files_are_listed_and_strangers_ignored() {
         let root = tempfile::tempdir().expect("temporary directory");
         let dir = DataDir::open(root.path(), None).expect("opens");
-        for name in ["journal/0000000012.redb", "journal/0000000003.redb", "journal/x.redb",
-            "partitions/2026-11-21.redb", "partitions/2026-99-21.redb", "partitions/notes"]
-        {
+        for name in [
+            "journal/0000000012.redb",
+            "journal/0000000003.redb",
+            "journal/x.redb",
+            "partitions/2026-11-21.redb",
+            "partitions/2026-99-21.redb",
+            "partitions/notes",
+        ] {
             fs::write(root.path().join(name), "").expect("written");
         }
         assert_eq!(dir.journals().expect("listed"), [3, 12]);

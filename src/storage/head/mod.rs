@@ -37,7 +37,6 @@ pub struct Head {
     /// Held while a series is created or removed.
     numbers: Mutex<Numbers>,
     hasher: foldhash::fast::RandomState,
-    series_max: usize,
     heap_bytes: AtomicI64,
     max_time: AtomicI64,
 }
@@ -88,16 +87,21 @@ pub struct SeriesSnapshot {
     pub windows: Vec<WindowData>,
 }
 
+impl Default for Head {
+    fn default() -> Head {
+        Head::new()
+    }
+}
+
 impl Head {
-    /// An empty head for at most `series_max` series.
-    pub fn new(series_max: usize) -> Head {
+    /// An empty head.
+    pub fn new() -> Head {
         Head {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             lookup: RwLock::default(),
             index: RwLock::default(),
             numbers: Mutex::default(),
             hasher: foldhash::fast::RandomState::default(),
-            series_max: series_max.min(NO_SERIES as usize),
             heap_bytes: AtomicI64::new(0),
             max_time: AtomicI64::new(i64::MIN),
         }
@@ -159,8 +163,8 @@ impl Head {
     }
 
     /// Number of the series with these labels, created when it does not exist yet; `None` when
-    /// there are already as many series as allowed.
-    pub fn get_or_create(&self, labels: &Labels) -> Option<u32> {
+    /// there are already `series_max` series.
+    pub fn get_or_create(&self, labels: &Labels, series_max: usize) -> Option<u32> {
         let mut numbers = lock(&self.numbers);
         let known = {
             let shards: Vec<_> = self.shards.iter().map(read).collect();
@@ -169,7 +173,7 @@ impl Head {
         if known != NO_SERIES {
             return Some(known);
         }
-        if numbers.live >= self.series_max {
+        if numbers.live >= series_max.min(NO_SERIES as usize) {
             return None;
         }
         let series = numbers.take();
@@ -449,11 +453,11 @@ mod tests {
 
     #[test]
     fn series_are_found_again_by_prediction_and_by_hash() {
-        let head = Head::new(100);
+        let head = Head::new();
         let sets: Vec<Labels> = (0..50).map(|i| labels(&i.to_string())).collect();
         assert_eq!(find(&head, &sets), [NO_SERIES; 50]);
         for (i, set) in sets.iter().enumerate() {
-            assert_eq!(head.get_or_create(set), Some(i as u32));
+            assert_eq!(head.get_or_create(set, 100), Some(i as u32));
         }
         let expected: Vec<u32> = (0..50).collect();
         for _ in 0..3 {
@@ -461,22 +465,22 @@ mod tests {
         }
         let reversed: Vec<Labels> = sets.iter().rev().cloned().collect();
         assert_eq!(find(&head, &reversed), (0..50).rev().collect::<Vec<_>>());
-        assert_eq!(head.get_or_create(&sets[7]), Some(7));
+        assert_eq!(head.get_or_create(&sets[7], 100), Some(7));
     }
 
     #[test]
     fn the_series_limit_holds() {
-        let head = Head::new(2);
-        assert!(head.get_or_create(&labels("a")).is_some());
-        assert!(head.get_or_create(&labels("b")).is_some());
-        assert_eq!(head.get_or_create(&labels("c")), None);
+        let head = Head::new();
+        assert!(head.get_or_create(&labels("a"), 2).is_some());
+        assert!(head.get_or_create(&labels("b"), 2).is_some());
+        assert_eq!(head.get_or_create(&labels("c"), 2), None);
     }
 
     #[test]
     fn windows_are_taken_and_idle_series_forgotten() {
-        let head = Head::new(10);
-        let a = head.get_or_create(&labels("a")).expect("room");
-        let b = head.get_or_create(&labels("b")).expect("room");
+        let head = Head::new();
+        let a = head.get_or_create(&labels("a"), 10).expect("room");
+        let b = head.get_or_create(&labels("b"), 10).expect("room");
         let sample = |t: i64| Sample::new(Timestamp(t), t as f64);
         head.append(&[a, b, a], &[sample(5), sample(6), sample(WINDOW_MS + 1)]);
         let taken = head.take_windows(|window| window == Window::of(0));
@@ -490,6 +494,6 @@ mod tests {
         assert!(head.take_windows(|_| false).is_empty());
         assert_eq!(head.len(), 1);
         assert_eq!(find(&head, &[labels("b")]), [NO_SERIES]);
-        assert_eq!(head.get_or_create(&labels("c")), Some(b));
+        assert_eq!(head.get_or_create(&labels("c"), 10), Some(b));
     }
 }

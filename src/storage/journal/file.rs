@@ -56,7 +56,8 @@ impl JournalFile {
     /// # Errors
     /// The commit failed: what is on disk is what was there before.
     pub fn append(&mut self, stream: &[u8]) -> Result<(), StorageError> {
-        let fail = |error: redb::Error| StorageError::database("writing journal", &self.path, error);
+        let fail =
+            |error: redb::Error| StorageError::database("writing journal", &self.path, error);
         let mut transaction = self.database.begin_write().map_err(|e| fail(e.into()))?;
         transaction.set_durability(Durability::Immediate).map_err(|e| fail(e.into()))?;
         transaction.set_quick_repair(true);
@@ -82,7 +83,8 @@ impl JournalFile {
         &self,
         mut each: impl FnMut(&[u8]) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        let fail = |error: redb::Error| StorageError::database("reading journal", &self.path, error);
+        let fail =
+            |error: redb::Error| StorageError::database("reading journal", &self.path, error);
         let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
         let blocks = match transaction.open_table(BLOCKS) {
             Ok(blocks) => blocks,
@@ -97,7 +99,8 @@ impl JournalFile {
     }
 
     fn read_last_block(&self) -> Result<Option<u64>, StorageError> {
-        let fail = |error: redb::Error| StorageError::database("reading journal", &self.path, error);
+        let fail =
+            |error: redb::Error| StorageError::database("reading journal", &self.path, error);
         let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
         match transaction.open_table(BLOCKS) {
             Ok(blocks) => {

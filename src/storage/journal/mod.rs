@@ -102,7 +102,11 @@ impl Journal {
     ///
     /// # Errors
     /// The file cannot be created, or the thread cannot be started.
-    pub fn start(dir: Arc<DataDir>, sequence: u64, head: Arc<Head>) -> Result<Journal, StorageError> {
+    pub fn start(
+        dir: Arc<DataDir>,
+        sequence: u64,
+        head: Arc<Head>,
+    ) -> Result<Journal, StorageError> {
         let file = JournalFile::open(&dir, sequence)?;
         let (sender, receiver) = bounded(QUEUE_BATCHES_MAX);
         let poison = Arc::new(OnceLock::new());
@@ -218,7 +222,12 @@ impl Writer {
     }
 
     /// Puts a batch, with the series it is the first to touch in this file, into the next commit.
-    fn gather(&mut self, batch: JournalBatch, stream: &mut Vec<u8>, waiting: &mut Vec<Acknowledge>) {
+    fn gather(
+        &mut self,
+        batch: JournalBatch,
+        stream: &mut Vec<u8>,
+        waiting: &mut Vec<Acknowledge>,
+    ) {
         for number in &batch.series {
             let index = *number as usize;
             if *number == u32::MAX || self.declared.get(index) == Some(&true) {

@@ -9,9 +9,9 @@
 //! with kind 1 series (a series' number in this file and its labels, before its first sample), kind
 //! 2 samples. Numbers are those of the head which wrote the file and mean nothing outside it.
 
-use crate::storage::chunk::{self, CodecError};
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, Sample, Timestamp};
+use crate::storage::chunk::{self, CodecError};
 
 const KIND_SERIES: u8 = 1;
 const KIND_SAMPLES: u8 = 2;
@@ -41,6 +41,23 @@ pub struct SamplesRecord {
     pub exemplars: Vec<Exemplar>,
 }
 
+/// As [`SamplesRecord`], borrowed from a batch; the series [`u32::MAX`] marks what is left out.
+#[derive(Clone, Copy, Debug)]
+pub struct SamplesRef<'a> {
+    /// Series of the float samples.
+    pub series: &'a [u32],
+    /// Float samples.
+    pub samples: &'a [Sample],
+    /// Series of the histogram samples.
+    pub histogram_series: &'a [u32],
+    /// Histogram samples.
+    pub histograms: &'a [HistogramPoint],
+    /// Series of the exemplars.
+    pub exemplar_series: &'a [u32],
+    /// Exemplars.
+    pub exemplars: &'a [Exemplar],
+}
+
 /// A decoded record.
 #[derive(Debug, PartialEq)]
 pub enum Record {
@@ -62,7 +79,7 @@ pub fn encode_series(number: u32, labels: &Labels, out: &mut Vec<u8>) {
 ///
 /// # Errors
 /// A histogram is beyond the limits of its codec.
-pub fn encode_samples(record: &SamplesRecord, out: &mut Vec<u8>) -> Result<(), CodecError> {
+pub fn encode_samples(record: &SamplesRef<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let body = encode_columns(record)?;
     let start = begin(KIND_SAMPLES, out);
     let compressed = if body.len() >= COMPRESS_FROM_BYTES {
@@ -97,13 +114,13 @@ fn finish(start: usize, out: &mut [u8]) {
     header[4..].copy_from_slice(&crc32fast::hash(body).to_le_bytes());
 }
 
-fn encode_columns(record: &SamplesRecord) -> Result<Vec<u8>, CodecError> {
+fn encode_columns(record: &SamplesRef<'_>) -> Result<Vec<u8>, CodecError> {
     let kept = |series: &&u32| **series != u32::MAX;
     let count = record.series.iter().filter(kept).count();
     let mut out = Vec::with_capacity(count * 12 + 16);
     push_varint(&mut out, count as u64);
-    push_numbers(&record.series, &mut out);
-    let samples = || record.series.iter().zip(&record.samples).filter(|(series, _)| kept(series));
+    push_numbers(record.series, &mut out);
+    let samples = || record.series.iter().zip(record.samples).filter(|(series, _)| kept(series));
     let mut previous = 0i64;
     for (_, sample) in samples() {
         push_varint(&mut out, zigzag(sample.timestamp.0.wrapping_sub(previous)));
@@ -123,8 +140,8 @@ fn encode_columns(record: &SamplesRecord) -> Result<Vec<u8>, CodecError> {
     Ok(out)
 }
 
-fn encode_rare(record: &SamplesRecord, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    let histograms: Vec<(u32, &HistogramPoint)> = pairs(&record.histogram_series, &record.histograms);
+fn encode_rare(record: &SamplesRef<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    let histograms: Vec<(u32, &HistogramPoint)> = pairs(record.histogram_series, record.histograms);
     push_varint(out, histograms.len() as u64);
     for (series, point) in histograms {
         let mut bytes = Vec::new();
@@ -133,7 +150,7 @@ fn encode_rare(record: &SamplesRecord, out: &mut Vec<u8>) -> Result<(), CodecErr
         push_varint(out, bytes.len() as u64);
         out.extend_from_slice(&bytes);
     }
-    let exemplars: Vec<(u32, &Exemplar)> = pairs(&record.exemplar_series, &record.exemplars);
+    let exemplars: Vec<(u32, &Exemplar)> = pairs(record.exemplar_series, record.exemplars);
     push_varint(out, exemplars.len() as u64);
     for (series, exemplar) in exemplars {
         push_varint(out, u64::from(series));
@@ -201,8 +218,7 @@ fn decode_samples(body: &[u8]) -> Result<SamplesRecord, &'static str> {
 
 fn decode_columns(mut input: Input<'_>) -> Result<SamplesRecord, &'static str> {
     let count = input.count(9)?;
-    let mut record =
-        SamplesRecord { series: input.numbers(count)?, ..SamplesRecord::default() };
+    let mut record = SamplesRecord { series: input.numbers(count)?, ..SamplesRecord::default() };
     record.samples.reserve(count);
     let mut timestamp = 0i64;
     for _ in 0..count {
@@ -316,6 +332,17 @@ const fn unzigzag(value: u64) -> i64 {
 mod tests {
     use super::*;
 
+    fn borrowed(record: &SamplesRecord) -> SamplesRef<'_> {
+        SamplesRef {
+            series: &record.series,
+            samples: &record.samples,
+            histogram_series: &record.histogram_series,
+            histograms: &record.histograms,
+            exemplar_series: &record.exemplar_series,
+            exemplars: &record.exemplars,
+        }
+    }
+
     fn sample(i: i64) -> Sample {
         Sample::new(Timestamp(1_700_000_000_000 + i), i as f64 * 0.1)
     }
@@ -335,7 +362,7 @@ mod tests {
         record.exemplar_series = vec![4];
         record.exemplars =
             vec![Exemplar { labels: labels.clone(), value: 1.5, timestamp: Timestamp(-1) }];
-        encode_samples(&record, &mut stream).expect("within limits");
+        encode_samples(&borrowed(&record), &mut stream).expect("within limits");
 
         let (series, used) = decode(&stream).expect("valid").expect("whole");
         assert_eq!(series, Record::Series(7, labels));
@@ -353,7 +380,7 @@ mod tests {
             samples: vec![sample(1), sample(2)],
             ..SamplesRecord::default()
         };
-        encode_samples(&record, &mut stream).expect("within limits");
+        encode_samples(&borrowed(&record), &mut stream).expect("within limits");
         for cut in 0..stream.len() {
             assert_eq!(decode(&stream[..cut]), Ok(None), "prefix of {cut} bytes");
         }

@@ -25,7 +25,7 @@ use super::data_dir::DataDir;
 use super::error::StorageError;
 use super::window::{Day, Window};
 pub use reader::PartitionReader;
-pub use writer::Written;
+pub use writer::{Written, flushed_up_to};
 
 /// An open partition.
 #[derive(Debug)]

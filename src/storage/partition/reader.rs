@@ -5,10 +5,10 @@ use std::sync::Arc;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use roaring::RoaringBitmap;
 
+use super::Partition;
 use super::rows;
 use super::symbols::Symbols;
 use super::tables::{COLUMNS, EXEMPLARS, PACKS, POSTINGS, SERIES, SERIES_PER_ROW, WindowInfo};
-use super::Partition;
 use crate::model::{Exemplar, Labels};
 use crate::storage::chunk;
 use crate::storage::error::StorageError;
@@ -68,7 +68,11 @@ impl Partition {
     ///
     /// # Errors
     /// The file cannot be read or is damaged.
-    pub fn read_exemplars(&self, info: &WindowInfo, id: u32) -> Result<Vec<Exemplar>, StorageError> {
+    pub fn read_exemplars(
+        &self,
+        info: &WindowInfo,
+        id: u32,
+    ) -> Result<Vec<Exemplar>, StorageError> {
         let mut exemplars = Vec::new();
         let key = (info.window.number(), info.generation, id);
         if let Some(bytes) = self.read_value(EXEMPLARS, key)? {
@@ -150,8 +154,10 @@ impl PartitionReader<'_> {
         &self,
         name: &str,
         prefix: &str,
-        each: &mut dyn FnMut(&str, &dyn Fn() -> Result<RoaringBitmap, StorageError>)
-            -> Result<(), StorageError>,
+        each: &mut dyn FnMut(
+            &str,
+            &dyn Fn() -> Result<RoaringBitmap, StorageError>,
+        ) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         let Some(postings) = &self.postings else { return Ok(()) };
         let fail = |e: redb::StorageError| self.partition.error("reading postings of partition", e);

@@ -54,8 +54,7 @@ pub fn labels(
 ) -> Result<Labels, CodecError> {
     packed.clear();
     for (name, value) in pairs {
-        let (name, value) =
-            symbols.get(*name).zip(symbols.get(*value)).ok_or_else(malformed)?;
+        let (name, value) = symbols.get(*name).zip(symbols.get(*value)).ok_or_else(malformed)?;
         push_label(packed, name, value);
     }
     Labels::from_packed(packed).map_err(|_| malformed())

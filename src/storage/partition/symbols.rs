@@ -20,11 +20,6 @@ impl Symbols {
         self.ends.len()
     }
 
-    /// Memory held, in bytes.
-    pub fn heap_bytes(&self) -> usize {
-        self.text.capacity() + self.ends.capacity() * 4
-    }
-
     /// The symbol with this number.
     pub fn get(&self, number: u32) -> Option<&str> {
         let end = *self.ends.get(number as usize)? as usize;

@@ -25,7 +25,8 @@ pub const COLUMNS: TableDefinition<'_, (i64, u32, u32), &[u8]> = TableDefinition
 /// (window, generation, first series id) -> pack.
 pub const PACKS: TableDefinition<'_, (i64, u32, u32), &[u8]> = TableDefinition::new("packs");
 /// (window, generation, series id) -> exemplars.
-pub const EXEMPLARS: TableDefinition<'_, (i64, u32, u32), &[u8]> = TableDefinition::new("exemplars");
+pub const EXEMPLARS: TableDefinition<'_, (i64, u32, u32), &[u8]> =
+    TableDefinition::new("exemplars");
 
 /// Series in one row of [`SERIES`].
 pub const SERIES_PER_ROW: u32 = 64;
@@ -87,9 +88,8 @@ impl WindowInfo {
         let number = |at: usize| {
             u64::from_le_bytes(fixed[at..at + 8].try_into().expect("BUG: eight bytes were cut"))
         };
-        let half = |bytes: &[u8]| {
-            u32::from_le_bytes(bytes.try_into().expect("BUG: four bytes were cut"))
-        };
+        let half =
+            |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("BUG: four bytes were cut"));
         Ok(WindowInfo {
             window: Window::from_number(window),
             generation,
@@ -131,7 +131,9 @@ mod tests {
         let row = info.encode();
         assert_eq!(WindowInfo::decode(5, 2, &row).expect("valid"), info);
         assert!(WindowInfo::decode(5, 2, &row[..row.len() - 1]).is_err());
-        assert_eq!([0, 10, 11, 16, 64, 65].map(|id| info.pack_of(id)),
-            [Some(0), Some(0), None, Some(16), Some(64), None]);
+        assert_eq!(
+            [0, 10, 11, 16, 64, 65].map(|id| info.pack_of(id)),
+            [Some(0), Some(0), None, Some(16), Some(64), None]
+        );
     }
 }

@@ -145,9 +145,8 @@ impl Partition {
         let mut extents = transaction.open_table(EXTENTS)?;
         let mut next_extent = meta.get("next_series")?.map_or(0, |v| v.value()) as u32;
         let mut ids = Vec::with_capacity(series.len());
-        let same_metric = |a: &(&Labels, u32), b: &(&Labels, u32)| {
-            a.0.metric_name() == b.0.metric_name()
-        };
+        let same_metric =
+            |a: &(&Labels, u32), b: &(&Labels, u32)| a.0.metric_name() == b.0.metric_name();
         for metric in series.chunk_by(same_metric) {
             let name = metric[0].0.metric_name();
             let (mut next, mut end, mut size) =
@@ -178,11 +177,8 @@ impl Partition {
         let fail = |error: redb::Error| self.error("adding symbols to partition", error);
         let mut numbers: HashMap<&str, u32, _> = HashMap::default();
         let mut fresh: Vec<&str> = Vec::new();
-        let known_symbols = if self.view().windows.is_empty() {
-            None
-        } else {
-            Some(self.reader()?.symbols()?)
-        };
+        let known_symbols =
+            if self.view().windows.is_empty() { None } else { Some(self.reader()?.symbols()?) };
         let known = known_symbols.as_ref().map(|symbols| symbols.numbers()).unwrap_or_default();
         let first = known.len() as u32;
         for text in series.iter().flat_map(|(labels, _)| labels.iter()).flat_map(|(n, v)| [n, v]) {
@@ -212,8 +208,7 @@ impl Partition {
         let fail = |error: redb::Error| self.error("adding series to partition", error);
         let mut table = transaction.open_table(SERIES).map_err(|e| fail(e.into()))?;
         for (row, mut series) in rows {
-            let before = table.get(row).map_err(|e| fail(e.into()))?;
-            if let Some(before) = before {
+            if let Some(before) = table.get(row).map_err(|e| fail(e.into()))? {
                 let before = rows::decode(before.value());
                 series.extend(before.map_err(|e| StorageError::corrupted(&self.path, e))?);
                 series.sort_unstable_by_key(|(position, _)| *position);
@@ -297,14 +292,13 @@ impl WindowJob<'_> {
             let column = if data.timestamps.is_empty() {
                 None
             } else {
-                Some(self.encoded(columns.push(&data.timestamps))?)
+                Some(columns.push(&data.timestamps))
             };
             let finished = self.encoded(packs.push(*id, column, &data))?;
             self.write_packs(finished, &mut info)?;
         }
-        let finished = self.encoded(packs.finish())?;
-        self.write_packs(finished, &mut info)?;
-        self.write_columns(self.encoded(columns.finish())?, &mut info)?;
+        self.write_packs(packs.finish(), &mut info)?;
+        self.write_columns(columns.finish(), &mut info)?;
         self.write_info(&info)?;
         Ok(info)
     }
@@ -344,9 +338,7 @@ impl WindowJob<'_> {
         let mut table = self.transaction.open_table(COLUMNS).map_err(|e| self.fail(e))?;
         info.column_blocks = blocks.len() as u32;
         for (number, block) in blocks.iter().enumerate() {
-            table
-                .insert(self.key(number as u32), block.as_slice())
-                .map_err(|e| self.fail(e))?;
+            table.insert(self.key(number as u32), block.as_slice()).map_err(|e| self.fail(e))?;
         }
         Ok(())
     }

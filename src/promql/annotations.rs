@@ -1,0 +1,219 @@
+//! What a user should know about a result although it is one: warnings and infos.
+//!
+//! Texts are those of Prometheus (`util/annotations`), so that dashboards and people who look for
+//! them find them.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use crate::model::labels::Quoted;
+
+use super::ast::Span;
+use super::functions::number::{go_general, go_general_2};
+
+/// Warnings and infos of one query, each text once, in the order they were found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Annotations {
+    /// `PromQL warning: ... (line:col)`: the result may be wrong.
+    pub warnings: Vec<String>,
+    /// `PromQL info: ... (line:col)`: the result is right but perhaps not what was meant.
+    pub infos: Vec<String>,
+}
+
+impl Annotations {
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.warnings.is_empty() && self.infos.is_empty()
+    }
+}
+
+/// Annotations while a query is evaluated: positions are not rendered yet, equal texts are merged.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    list: Vec<Note>,
+    by_text: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+struct Note {
+    warning: bool,
+    text: String,
+    span: Span,
+    detail: Detail,
+}
+
+/// What is merged when the same text comes again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Detail {
+    /// Nothing.
+    None,
+    /// How often it happened; shown from two on.
+    Count(u64),
+    /// Where buckets of a classic histogram had to be made monotonic.
+    Monotonicity(Monotonicity),
+}
+
+/// The extent of a repair by `histogram_quantile`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Monotonicity {
+    /// First and last evaluation time, ms.
+    pub times: (i64, i64),
+    /// Lowest and highest upper bound of a bucket that was changed.
+    pub buckets: (f64, f64),
+    /// Largest change of a count.
+    pub diff_max: f64,
+    /// Number of evaluations.
+    pub count: u64,
+}
+
+impl Notes {
+    /// Adds a warning about the expression at `span`.
+    pub(crate) fn warn(&mut self, span: Span, text: impl Into<String>) {
+        self.add(true, span, text.into(), Detail::None);
+    }
+
+    /// Adds an info about the expression at `span`.
+    pub(crate) fn info(&mut self, span: Span, text: impl Into<String>) {
+        self.add(false, span, text.into(), Detail::None);
+    }
+
+    /// Adds a note with a detail that is merged.
+    pub(crate) fn add(&mut self, warning: bool, span: Span, text: String, detail: Detail) {
+        if let Some(&at) = self.by_text.get(&text) {
+            self.list[at].detail = merge(self.list[at].detail, detail);
+        } else {
+            self.by_text.insert(text.clone(), self.list.len());
+            self.list.push(Note { warning, text, span, detail });
+        }
+    }
+
+    /// Adds what another collection holds, in its order.
+    pub(crate) fn merge(&mut self, other: Notes) {
+        for note in other.list {
+            self.add(note.warning, note.span, note.text, note.detail);
+        }
+    }
+
+    /// The annotations with positions counted in `text`.
+    pub(crate) fn render(self, text: &str) -> Annotations {
+        let mut annotations = Annotations::default();
+        for note in self.list {
+            let kind = if note.warning { "warning" } else { "info" };
+            let mut line = format!("PromQL {kind}: {}", note.text);
+            push_detail(&mut line, note.detail);
+            push_position(&mut line, text, note.span);
+            let list =
+                if note.warning { &mut annotations.warnings } else { &mut annotations.infos };
+            list.push(line);
+        }
+        annotations
+    }
+}
+
+fn merge(old: Detail, new: Detail) -> Detail {
+    match (old, new) {
+        (Detail::Count(a), Detail::Count(b)) => Detail::Count(a + b),
+        (Detail::Monotonicity(a), Detail::Monotonicity(b)) => Detail::Monotonicity(Monotonicity {
+            times: (a.times.0.min(b.times.0), a.times.1.max(b.times.1)),
+            buckets: (a.buckets.0.min(b.buckets.0), a.buckets.1.max(b.buckets.1)),
+            diff_max: a.diff_max.max(b.diff_max),
+            count: a.count + b.count,
+        }),
+        (old, _) => old,
+    }
+}
+
+fn push_detail(line: &mut String, detail: Detail) {
+    let written = match detail {
+        Detail::Count(count) if count > 1 => write!(line, " ({count} occurrences)"),
+        Detail::None | Detail::Count(_) => Ok(()),
+        Detail::Monotonicity(m) => write!(
+            line,
+            ", from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
+            go_general(m.buckets.0),
+            go_general(m.buckets.1),
+            go_general_2(m.diff_max),
+            m.count,
+            rfc3339_seconds(m.times.0),
+            rfc3339_seconds(m.times.1),
+        ),
+    };
+    written.expect("BUG: writing to a String cannot fail");
+}
+
+fn rfc3339_seconds(ms: i64) -> String {
+    match jiff::Timestamp::from_second(ms / 1000) {
+        Ok(time) => format!("{time:.0}"),
+        Err(_) => format!("{ms} ms"),
+    }
+}
+
+fn push_position(line: &mut String, text: &str, span: Span) {
+    let start = span.start as usize;
+    let Some(before) = text.as_bytes().get(..start).filter(|_| !text.is_empty()) else {
+        line.push_str(" (unknown position)");
+        return;
+    };
+    let row = before.iter().filter(|b| **b == b'\n').count() + 1;
+    let column = start - before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1) + 1;
+    write!(line, " ({row}:{column})").expect("BUG: writing to a String cannot fail");
+}
+
+/// `text` followed by ` for metric name "..."` unless `name` is empty.
+pub(crate) fn for_metric(text: &str, name: &str) -> String {
+    if name.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{text} for metric name {}", Quoted(name))
+    }
+}
+
+/// The warning about a range that holds floats and histograms.
+pub(crate) fn mixed_range(name: &str) -> String {
+    format!("encountered a mix of histograms and floats for metric name {}", Quoted(name))
+}
+
+/// The info about histograms that a function of floats passed over.
+pub(crate) fn ignored_in_mixed_range(name: &str) -> String {
+    format!(
+        "ignored histograms in a range containing both floats and histograms for metric name {}",
+        Quoted(name)
+    )
+}
+
+/// The info about histograms that an aggregation passed over.
+pub(crate) fn ignored_in_aggregation(operator: &str) -> String {
+    format!("ignored histogram in {operator} aggregation")
+}
+
+/// The warning about a quantile outside 0..=1.
+pub(crate) fn invalid_quantile(q: f64) -> String {
+    format!("quantile value should be between 0 and 1, got {}", go_general(q))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_texts_are_told_once_with_line_and_column() {
+        let mut notes = Notes::default();
+        let span = Span { start: 6, end: 9 };
+        notes.warn(span, "odd");
+        notes.warn(Span { start: 0, end: 1 }, "odd");
+        notes.add(true, span, "overlap".into(), Detail::Count(1));
+        notes.add(true, span, "overlap".into(), Detail::Count(2));
+        let rendered = notes.render("abcd\nefgh");
+        assert_eq!(
+            rendered.warnings,
+            ["PromQL warning: odd (2:2)", "PromQL warning: overlap (3 occurrences) (2:2)"]
+        );
+    }
+
+    #[test]
+    fn a_position_outside_the_text_is_unknown() {
+        let mut notes = Notes::default();
+        notes.info(Span { start: 60, end: 61 }, "far");
+        assert_eq!(notes.render("ab").infos, ["PromQL info: far (unknown position)"]);
+    }
+}

@@ -1,0 +1,313 @@
+//! Aggregations that keep a few numbers per group and step: `sum`, `avg`, `count`, `min`, `max`,
+//! `group`, `stddev`, `stdvar`, and `quantile`, which keeps all values.
+//!
+//! Values are added in the order of the series, with Prometheus' order of float operations, so
+//! results agree bit for bit and never depend on threads.
+
+use crate::model::Labels;
+
+use super::super::super::annotations::{Notes, ignored_in_aggregation, invalid_quantile};
+use super::super::super::ast::{AggregateOp, Span};
+use super::super::super::error::QueryError;
+use super::super::super::functions::number::{self, kahan_add};
+use super::super::block::{ABSENT, Block, Row, is_absent};
+use super::super::not_supported;
+
+/// A float was seen.
+const FLOAT: u8 = 1;
+/// A histogram was seen.
+const HISTOGRAM: u8 = 2;
+/// The mean is computed incrementally, since the sum would overflow.
+const RUNNING_MEAN: u8 = 4;
+
+/// The state of an aggregation.
+pub(super) struct Fold {
+    op: AggregateOp,
+    quantiles: Vec<f64>,
+    span: Span,
+    steps: usize,
+    groups: Vec<Group>,
+}
+
+/// One group: columns with a value a step, as many as the operator needs.
+#[derive(Default)]
+struct Group {
+    /// Sum, minimum, maximum, squared distances...
+    values: Vec<f64>,
+    /// Compensation of the sum.
+    compensation: Vec<f64>,
+    /// Mean.
+    means: Vec<f64>,
+    /// Number of values.
+    counts: Vec<f64>,
+    /// What was seen.
+    seen: Vec<u8>,
+    /// All values, for quantiles.
+    all: Vec<Vec<f64>>,
+    drop_name: bool,
+}
+
+impl Fold {
+    /// An aggregation of what stands at `span`; `quantiles` has a value a step for `quantile`.
+    pub(super) fn new(op: AggregateOp, quantiles: &[f64], span: Span, steps: usize) -> Fold {
+        Fold { op, quantiles: quantiles.to_vec(), span, steps, groups: Vec::new() }
+    }
+
+    /// Adds a group; gives the number of values it holds.
+    pub(super) fn add_group(&mut self) -> u64 {
+        use AggregateOp::{Avg, Count, Quantile, Stddev, Stdvar, Sum};
+        let column = |wanted: bool| vec![0.0; if wanted { self.steps } else { 0 }];
+        let op = self.op;
+        self.groups.push(Group {
+            values: vec![ABSENT; self.steps],
+            compensation: column(matches!(op, Sum | Avg)),
+            means: column(matches!(op, Avg | Stddev | Stdvar)),
+            counts: column(matches!(op, Avg | Count | Stddev | Stdvar)),
+            seen: vec![0; self.steps],
+            all: vec![Vec::new(); if op == Quantile { self.steps } else { 0 }],
+            drop_name: false,
+        });
+        self.steps as u64
+    }
+
+    /// Adds a row to group number `group`.
+    pub(super) fn add(
+        &mut self,
+        group: usize,
+        row: &Row,
+        notes: &mut Notes,
+    ) -> Result<(), QueryError> {
+        let state = &mut self.groups[group];
+        state.drop_name |= row.drop_name;
+        if !row.histograms.is_empty() {
+            state.add_histograms(self.op, self.span, row, notes);
+        }
+        match self.op {
+            AggregateOp::Sum => state.sum(&row.values),
+            AggregateOp::Avg => state.avg(&row.values),
+            AggregateOp::Count => state.count(&row.values),
+            AggregateOp::Group => state.each(&row.values, |_, _| 1.0),
+            AggregateOp::Min => state
+                .each(&row.values, |old, new| if old > new || old.is_nan() { new } else { old }),
+            AggregateOp::Max => state
+                .each(&row.values, |old, new| if old < new || old.is_nan() { new } else { old }),
+            AggregateOp::Stddev | AggregateOp::Stdvar => state.deviation(&row.values),
+            AggregateOp::Quantile => state.collect(&row.values),
+            other => return Err(not_supported(other.as_str())),
+        }
+        Ok(())
+    }
+
+    /// The result, groups labelled in order.
+    pub(super) fn finish(
+        self,
+        labels: Vec<Labels>,
+        notes: &mut Notes,
+    ) -> Result<Block, QueryError> {
+        let mut rows = Vec::with_capacity(labels.len());
+        for (mut group, labels) in self.groups.into_iter().zip(labels) {
+            group.finish(self.op, self.span, &self.quantiles, notes)?;
+            let drop_name = group.drop_name;
+            let row = Row { labels, drop_name, values: group.values, histograms: Vec::new() };
+            if !row.is_empty() {
+                rows.push(row);
+            }
+        }
+        Ok(Block { rows })
+    }
+}
+
+/// Warns of quantiles outside 0..=1.
+pub(super) fn note_quantiles(param: &[f64], span: Span, notes: &mut Notes) {
+    for q in param.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
+        notes.warn(span, invalid_quantile(*q));
+    }
+}
+
+impl Group {
+    /// Replaces each value by `f(old, new)`; the first one stands for both.
+    #[inline]
+    fn each(&mut self, values: &[f64], f: impl Fn(f64, f64) -> f64) {
+        for (old, new) in self.values.iter_mut().zip(values) {
+            if !is_absent(*new) {
+                *old = f(if is_absent(*old) { *new } else { *old }, *new);
+            }
+        }
+    }
+
+    fn sum(&mut self, values: &[f64]) {
+        let state = self.values.iter_mut().zip(&mut self.compensation).zip(&mut self.seen);
+        for (((sum, compensation), seen), value) in state.zip(values) {
+            if is_absent(*value) {
+                continue;
+            }
+            if *seen & FLOAT == 0 {
+                (*sum, *compensation) = (*value, 0.0);
+                *seen |= FLOAT;
+            } else {
+                (*sum, *compensation) = kahan_add(*value, *sum, *compensation);
+            }
+        }
+    }
+
+    fn avg(&mut self, values: &[f64]) {
+        for (step, value) in values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+            self.counts[step] += 1.0;
+            if self.seen[step] & FLOAT == 0 {
+                self.seen[step] |= FLOAT;
+                self.values[step] = *value;
+                self.means[step] = *value;
+                continue;
+            }
+            self.avg_step(step, *value);
+        }
+    }
+
+    /// A compensated sum as long as it does not overflow, then a running mean.
+    fn avg_step(&mut self, step: usize, value: f64) {
+        let count = self.counts[step];
+        if self.seen[step] & RUNNING_MEAN == 0 {
+            let (sum, compensation) = kahan_add(value, self.values[step], self.compensation[step]);
+            if !sum.is_infinite() {
+                (self.values[step], self.compensation[step]) = (sum, compensation);
+                return;
+            }
+            self.seen[step] |= RUNNING_MEAN;
+            self.means[step] = self.values[step] / (count - 1.0);
+            self.compensation[step] /= count - 1.0;
+        }
+        let weight = (count - 1.0) / count;
+        (self.means[step], self.compensation[step]) =
+            kahan_add(value / count, weight * self.means[step], weight * self.compensation[step]);
+    }
+
+    fn count(&mut self, values: &[f64]) {
+        for (count, value) in self.counts.iter_mut().zip(values) {
+            *count += f64::from(u8::from(!is_absent(*value)));
+        }
+    }
+
+    /// Welford's algorithm; a first value that is not finite makes the result NaN.
+    fn deviation(&mut self, values: &[f64]) {
+        for (step, value) in values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+            self.counts[step] += 1.0;
+            if is_absent(self.values[step]) {
+                self.means[step] = *value;
+                self.values[step] = if value.is_finite() { 0.0 } else { f64::NAN };
+                continue;
+            }
+            let delta = value - self.means[step];
+            self.means[step] += delta / self.counts[step];
+            self.values[step] += delta * (value - self.means[step]);
+        }
+    }
+
+    fn collect(&mut self, values: &[f64]) {
+        for (all, value) in self.all.iter_mut().zip(values) {
+            if !is_absent(*value) {
+                all.push(*value);
+            }
+        }
+    }
+
+    fn add_histograms(&mut self, op: AggregateOp, span: Span, row: &Row, notes: &mut Notes) {
+        for (step, _) in &row.histograms {
+            let step = *step as usize;
+            match op {
+                AggregateOp::Sum | AggregateOp::Avg => self.seen[step] |= HISTOGRAM,
+                AggregateOp::Count => self.counts[step] += 1.0,
+                AggregateOp::Group => self.values[step] = 1.0,
+                _ => notes.info(span, ignored_in_aggregation(op.as_str())),
+            }
+        }
+    }
+
+    /// Turns the state into the result, in `values`.
+    fn finish(
+        &mut self,
+        op: AggregateOp,
+        span: Span,
+        quantiles: &[f64],
+        notes: &mut Notes,
+    ) -> Result<(), QueryError> {
+        for step in 0..self.values.len() {
+            self.values[step] = match op {
+                AggregateOp::Sum | AggregateOp::Avg if self.seen[step] & HISTOGRAM != 0 => {
+                    if self.seen[step] & FLOAT == 0 {
+                        return Err(not_supported(&format!(
+                            "{} of native histograms",
+                            op.as_str()
+                        )));
+                    }
+                    notes.warn(span, "encountered a mix of histograms and floats for aggregation");
+                    ABSENT
+                }
+                AggregateOp::Sum if self.seen[step] & FLOAT != 0 => {
+                    self.values[step] + self.compensation[step]
+                }
+                AggregateOp::Avg if self.seen[step] & RUNNING_MEAN != 0 => {
+                    self.means[step] + self.compensation[step]
+                }
+                AggregateOp::Avg if self.seen[step] & FLOAT != 0 => {
+                    let count = self.counts[step];
+                    self.values[step] / count + self.compensation[step] / count
+                }
+                AggregateOp::Count if self.counts[step] > 0.0 => self.counts[step],
+                AggregateOp::Stdvar if self.counts[step] > 0.0 => {
+                    self.values[step] / self.counts[step]
+                }
+                AggregateOp::Stddev if self.counts[step] > 0.0 => {
+                    (self.values[step] / self.counts[step]).sqrt()
+                }
+                AggregateOp::Quantile if !self.all[step].is_empty() => {
+                    number::quantile(quantiles[step], &mut self.all[step])
+                }
+                _ => self.values[step],
+            };
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fold(op: AggregateOp, rows: &[[f64; 2]]) -> Vec<f64> {
+        let mut fold = Fold::new(op, &[0.5, 0.5], Span::default(), 2);
+        fold.add_group();
+        let mut notes = Notes::default();
+        for values in rows {
+            let row = Row { values: values.to_vec(), ..Row::new(Labels::empty(), 0) };
+            fold.add(0, &row, &mut notes).expect("supported");
+        }
+        let block = fold.finish(vec![Labels::empty()], &mut notes).expect("supported");
+        block.rows[0].values.clone()
+    }
+
+    #[test]
+    fn steps_without_a_value_stay_absent() {
+        for op in [AggregateOp::Sum, AggregateOp::Avg, AggregateOp::Count, AggregateOp::Max] {
+            let values = fold(op, &[[2.0, ABSENT], [2.0, ABSENT]]);
+            assert!(!is_absent(values[0]) && is_absent(values[1]), "{op:?}");
+        }
+    }
+
+    #[test]
+    fn sums_are_compensated_and_means_do_not_overflow() {
+        let rows = [[1.0, f64::MAX], [1e100, f64::MAX], [1.0, f64::MAX], [-1e100, f64::MAX]];
+        assert_eq!(fold(AggregateOp::Sum, &rows)[0], 2.0);
+        let means = fold(AggregateOp::Avg, &rows);
+        assert_eq!(means[0], 0.5);
+        assert!(means[1].is_finite() && means[1] > f64::MAX * 0.999_999);
+    }
+
+    #[test]
+    fn nan_gives_way_to_any_number_in_min_and_max() {
+        let rows = [[f64::NAN, f64::NAN], [1.0, f64::NAN]];
+        assert_eq!(fold(AggregateOp::Max, &rows)[0], 1.0);
+        assert!(fold(AggregateOp::Min, &rows)[1].is_nan());
+        assert_eq!(fold(AggregateOp::Quantile, &[[1.0, 4.0], [3.0, 8.0]]), [2.0, 6.0]);
+        assert_eq!(fold(AggregateOp::Stddev, &[[1.0, 4.0], [3.0, 8.0]]), [1.0, 2.0]);
+    }
+}

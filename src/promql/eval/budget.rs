@@ -1,0 +1,123 @@
+//! What a query may use: samples in memory, time, and the patience of who asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::model::{Clock, Timestamp};
+
+use super::super::engine::{EngineOptions, QueryOptions};
+use super::super::error::QueryError;
+
+/// What Prometheus calls the place where a limit was met.
+const ENVIRONMENT: &str = "query execution";
+
+/// The budget of one query. Counters are atomic because batches of series are evaluated in
+/// parallel; they are touched once a batch.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    samples_max: u64,
+    held: AtomicU64,
+    peak: AtomicU64,
+    total: AtomicU64,
+    started: Timestamp,
+    deadline: Timestamp,
+    clock: Arc<dyn Clock>,
+    cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Budget {
+    /// A fresh budget; time runs from now on.
+    pub(crate) fn new(engine: &EngineOptions, options: &QueryOptions) -> Budget {
+        let timeout = options.timeout.map_or(engine.timeout, |t| t.min(engine.timeout));
+        let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let started = engine.clock.now();
+        Budget {
+            samples_max: engine.samples_max,
+            held: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+            started,
+            deadline: started.saturating_add(timeout_ms),
+            clock: Arc::clone(&engine.clock),
+            cancel: options.cancel.clone(),
+        }
+    }
+
+    /// Fails when the query took too long or nobody waits for it.
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        if self.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+            return Err(QueryError::Canceled("query was canceled in expression evaluation".into()));
+        }
+        if self.clock.now() > self.deadline {
+            return Err(QueryError::Timeout("query timed out in expression evaluation".into()));
+        }
+        Ok(())
+    }
+
+    /// Counts `samples` as held in memory.
+    pub(crate) fn hold(&self, samples: u64) -> Result<(), QueryError> {
+        let held = self.held.fetch_add(samples, Ordering::Relaxed) + samples;
+        self.peak.fetch_max(held, Ordering::Relaxed);
+        if held > self.samples_max {
+            return Err(QueryError::TooManySamples(format!(
+                "query processing would load too many samples into memory in {ENVIRONMENT}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Counts `samples` as no longer held.
+    pub(crate) fn release(&self, samples: u64) {
+        let all = |held: u64| Some(held.saturating_sub(samples));
+        let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, all);
+    }
+
+    /// Counts `samples` as looked at.
+    pub(crate) fn looked_at(&self, samples: u64) {
+        self.total.fetch_add(samples, Ordering::Relaxed);
+    }
+
+    /// When the query began.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// Samples looked at so far.
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Most samples held at a time so far.
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ManualClock;
+    use std::time::Duration;
+
+    #[test]
+    fn samples_time_and_patience_run_out() {
+        let clock = Arc::new(ManualClock::new(Timestamp(0)));
+        let cancel = Arc::new(AtomicBool::new(false));
+        let engine =
+            EngineOptions { samples_max: 10, clock: clock.clone(), ..EngineOptions::default() };
+        let options = QueryOptions {
+            timeout: Some(Duration::from_millis(5)),
+            cancel: Some(cancel.clone()),
+            ..QueryOptions::default()
+        };
+        let budget = Budget::new(&engine, &options);
+        assert!(budget.hold(10).is_ok() && budget.check().is_ok());
+        assert!(matches!(budget.hold(1), Err(QueryError::TooManySamples(_))));
+        budget.release(5);
+        assert_eq!(budget.peak(), 11);
+        clock.advance_ms(6);
+        assert!(matches!(budget.check(), Err(QueryError::Timeout(_))));
+        cancel.store(true, Ordering::Relaxed);
+        assert!(matches!(budget.check(), Err(QueryError::Canceled(_))));
+    }
+}

@@ -1,0 +1,230 @@
+//! Evaluation of a syntax tree over a grid of times.
+//!
+//! In: an expression, a source of series, one time or a range. Out: a value with annotations and
+//! statistics. Evaluation is columnar: every series is decoded once, a vector is a [`block::Block`]
+//! of rows with a value a step, range functions slide over the columns, aggregations fold rows as
+//! they come. An instant query is a range of one step. Never here: parsing, the clock (but for the
+//! timeout), threads of its own.
+
+mod aggregate;
+pub(crate) mod block;
+mod budget;
+pub(crate) mod context;
+pub(crate) mod grid;
+pub(crate) mod instant;
+mod invariant;
+mod matching;
+mod operator;
+pub(crate) mod pipeline;
+mod rowmap;
+mod select;
+mod sets;
+mod vector;
+pub(crate) mod window;
+
+use crate::model::{SeriesSource, Timestamp};
+
+use super::annotations::Notes;
+use super::ast::{Expr, ValueType};
+use super::engine::{EngineOptions, QueryOptions, QueryOutput, QueryStats};
+use super::error::QueryError;
+use super::functions::Evaluation;
+use super::value::{MatrixSeries, PointValue, Value, VectorSample};
+use block::{Block, Row, is_absent, merge_same_labels, refuse_same_labels, without_metadata};
+use context::{Context, unwrap_parens};
+use grid::Grid;
+
+/// Evaluates at one time.
+pub(super) fn instant(
+    engine: &EngineOptions,
+    options: &QueryOptions,
+    source: &dyn SeriesSource,
+    expr: &Expr,
+    text: &str,
+    time: Timestamp,
+) -> Result<QueryOutput, QueryError> {
+    let context = Context::new(engine, options, source, (time.0, time.0, 0));
+    let mut notes = Notes::default();
+    let grid = Grid::once(time.0);
+    let value = match expr.value_type() {
+        ValueType::String => Value::String { timestamp: time.0, value: string(expr).to_owned() },
+        ValueType::Scalar => {
+            let values = scalar(&context, expr, grid, &mut notes)?;
+            Value::Scalar { timestamp: time.0, value: values[0] }
+        }
+        ValueType::Vector => {
+            let block = vector(&context, expr, grid, &mut notes)?;
+            Value::Vector(finish_vector(&context, block, time.0)?)
+        }
+        ValueType::Matrix => Value::Matrix(select::matrix(&context, expr, grid, &mut notes)?),
+    };
+    Ok(output(engine, &context, value, notes, text))
+}
+
+/// Evaluates at `start`, `start + step`, ... up to `end`.
+pub(super) fn range(
+    engine: &EngineOptions,
+    options: &QueryOptions,
+    source: &dyn SeriesSource,
+    expr: &Expr,
+    text: &str,
+    (start, end, step): (Timestamp, Timestamp, i64),
+) -> Result<QueryOutput, QueryError> {
+    let context = Context::new(engine, options, source, (start.0, end.0, step));
+    let mut notes = Notes::default();
+    let grid = Grid::new(start.0, end.0, step);
+    let block = if expr.value_type() == ValueType::Scalar {
+        Block::from_scalar(scalar(&context, expr, grid, &mut notes)?)
+    } else {
+        vector(&context, expr, grid, &mut notes)?
+    };
+    let value = Value::Matrix(finish_matrix(&context, block, grid)?);
+    Ok(output(engine, &context, value, notes, text))
+}
+
+fn output(
+    engine: &EngineOptions,
+    context: &Context<'_>,
+    value: Value,
+    notes: Notes,
+    text: &str,
+) -> QueryOutput {
+    let elapsed = engine.clock.now().0.saturating_sub(context.budget.started().0);
+    let stats = QueryStats {
+        samples_total: context.budget.total(),
+        samples_peak: context.budget.peak(),
+        eval_time: std::time::Duration::from_millis(elapsed.max(0) as u64),
+    };
+    QueryOutput { value, annotations: notes.render(text), stats }
+}
+
+/// The rows with the names dropped that were still to be dropped.
+fn final_rows(context: &Context<'_>, block: Block) -> Vec<Row> {
+    let mut rows = block.rows;
+    if context.features.delayed_name_removal {
+        for row in rows.iter_mut().filter(|row| row.drop_name) {
+            row.labels = without_metadata(&row.labels);
+        }
+    }
+    rows
+}
+
+fn finish_vector(
+    context: &Context<'_>,
+    block: Block,
+    time: i64,
+) -> Result<Vec<VectorSample>, QueryError> {
+    let rows = final_rows(context, block);
+    refuse_same_labels(&rows)?;
+    let sample = |row: Row| {
+        let value = match row.histograms.into_iter().next() {
+            Some((_, histogram)) => PointValue::Histogram(Box::new(owned(histogram))),
+            None => PointValue::Float(row.values[0]),
+        };
+        VectorSample { labels: row.labels, timestamp: time, value }
+    };
+    Ok(rows.into_iter().map(sample).collect())
+}
+
+fn finish_matrix(
+    context: &Context<'_>,
+    block: Block,
+    grid: Grid,
+) -> Result<Vec<MatrixSeries>, QueryError> {
+    let rows = merge_same_labels(final_rows(context, block))?;
+    let mut series: Vec<MatrixSeries> = rows.into_iter().map(|row| series_of(row, grid)).collect();
+    series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(series)
+}
+
+/// The points of a row with their times.
+fn series_of(row: Row, grid: Grid) -> MatrixSeries {
+    let points = row.values.iter().enumerate().filter(|(_, value)| !is_absent(**value));
+    let floats = points.map(|(step, value)| (grid.time(step), *value)).collect();
+    let histograms = row.histograms.into_iter();
+    let histograms = histograms.map(|(step, h)| (grid.time(step as usize), owned(h))).collect();
+    MatrixSeries { labels: row.labels, floats, histograms }
+}
+
+fn owned(histogram: block::SharedHistogram) -> crate::model::FloatHistogram {
+    std::sync::Arc::unwrap_or_clone(histogram)
+}
+
+/// The text of a string expression.
+pub(crate) fn string(expr: &Expr) -> &str {
+    match unwrap_parens(expr) {
+        Expr::String(literal) => &literal.value,
+        _ => "",
+    }
+}
+
+/// A scalar expression's value at each step.
+pub(crate) fn scalar(
+    context: &Context<'_>,
+    expr: &Expr,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Vec<f64>, QueryError> {
+    match expr {
+        Expr::Number(number) => Ok(vec![number.value; grid.steps]),
+        Expr::Paren(paren) => scalar(context, &paren.expr, grid, notes),
+        Expr::Unary(unary) => {
+            let mut values = scalar(context, &unary.expr, grid, notes)?;
+            if unary.negative {
+                values.iter_mut().for_each(|value| *value = -*value);
+            }
+            Ok(values)
+        }
+        Expr::Binary(binary) => {
+            let lhs = scalar(context, &binary.lhs, grid, notes)?;
+            let rhs = scalar(context, &binary.rhs, grid, notes)?;
+            Ok(operator::scalars(binary.op, &lhs, &rhs))
+        }
+        Expr::Call(call) => match call.function.evaluation {
+            Evaluation::Scalar(function) => function(context, call, grid, notes),
+            _ => Err(not_supported(call.function.name)),
+        },
+        _ => Err(not_supported("scalar expression")),
+    }
+}
+
+/// A vector expression's value at each step.
+pub(crate) fn vector(
+    context: &Context<'_>,
+    expr: &Expr,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Block, QueryError> {
+    context.budget.check()?;
+    if grid.steps == 0 {
+        return Ok(Block::default());
+    }
+    if grid.steps > 1 && invariant::is_invariant(expr) {
+        let mut block = vector::evaluate(context, expr, Grid::once(grid.start), notes)?;
+        context.budget.hold(block.rows.len() as u64 * (grid.steps as u64 - 1))?;
+        block.rows.iter_mut().for_each(|row| row.repeat(grid.steps));
+        return Ok(block);
+    }
+    vector::evaluate(context, expr, grid, notes)
+}
+
+/// Runs a range function over the argument of `call` and shows each row to `look`.
+pub(crate) fn range_rows(
+    context: &Context<'_>,
+    call: &super::ast::Call,
+    function: window::RangeFunction,
+    grid: Grid,
+    notes: &mut Notes,
+    mut look: impl FnMut(&Row),
+) -> Result<(), QueryError> {
+    let pipeline = select::range_pipeline(context, call, function, true, grid, notes)?;
+    pipeline.for_each(context, notes, |row| {
+        look(row);
+        Ok(())
+    })
+}
+
+/// The error for what this version does not evaluate yet.
+pub(crate) fn not_supported(what: &str) -> QueryError {
+    QueryError::NotSupported(what.to_owned())
+}

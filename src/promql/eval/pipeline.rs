@@ -1,0 +1,285 @@
+//! Rows as a stream: a selector (or subquery), perhaps a range function over it, and any number of
+//! row-wise changes, evaluated series by series so that nothing between them is materialised.
+//!
+//! Series are evaluated in parallel batches but always delivered in order, so that a result never
+//! depends on threads.
+
+use rayon::prelude::*;
+
+use crate::model::source::HistogramPoint;
+use crate::model::{Histogram, Labels, MatchOp, SeriesData, SeriesSet};
+
+use super::super::annotations::Notes;
+use super::super::error::QueryError;
+use super::block::{
+    Block, Row, is_absent, is_metadata, merge_same_labels, refuse_same_labels, without_metadata,
+};
+use super::context::Context;
+use super::grid::{Grid, Reach};
+use super::instant::{self, Show};
+use super::rowmap::RowMap;
+use super::window::{RangeCall, RangeFunction, RangeRow, drop_stale};
+
+/// Series evaluated by one task: enough to pay for handing it to a thread.
+const BATCH_ROWS: usize = 64;
+/// Most series evaluated before their rows are delivered.
+const WAVE_ROWS: usize = 1024;
+/// Most values in the rows of a wave (16 MB), so that queries of many steps stay small.
+const WAVE_VALUES: usize = 2 << 20;
+
+/// Where a pipeline's samples come from.
+pub(crate) enum Input {
+    /// Stored series, each read once.
+    Series(Box<dyn SeriesSet>),
+    /// The result of a subquery and its times.
+    Rows(Block, Grid),
+}
+
+/// What makes rows of samples.
+pub(crate) enum Base {
+    /// An instant selector.
+    Instant(Reach, Show),
+    /// A function over ranges.
+    Range(RangeFunction, RangeCall),
+}
+
+/// See the module.
+pub(crate) struct Pipeline {
+    /// The samples.
+    pub(crate) input: Input,
+    /// The first operation.
+    pub(crate) base: Base,
+    /// Further operations in order.
+    pub(crate) maps: Vec<RowMap>,
+    /// Number of steps.
+    pub(crate) steps: usize,
+    /// Whether the base drops the metric name.
+    pub(crate) drops_name: bool,
+    /// Whether all series have the same metric name, so that dropping it makes no duplicates.
+    pub(crate) name_pinned: bool,
+}
+
+/// What one task brings besides its rows.
+#[derive(Default)]
+struct BatchReport {
+    notes: Notes,
+    looked_at: u64,
+    read: u64,
+}
+
+impl Pipeline {
+    /// Number of series that go in.
+    pub(crate) fn len(&self) -> usize {
+        match &self.input {
+            Input::Series(set) => set.len(),
+            Input::Rows(block, _) => block.rows.len(),
+        }
+    }
+
+    /// Whether rows lose their metric name on the way.
+    pub(crate) fn renames(&self) -> bool {
+        self.drops_name || self.maps.iter().any(RowMap::drops_name)
+    }
+
+    /// Evaluates all series and hands the rows to `take` in the order of the series; rows without
+    /// a point are handed over too.
+    pub(crate) fn for_each(
+        &self,
+        context: &Context<'_>,
+        notes: &mut Notes,
+        mut take: impl FnMut(&mut Row) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let wave = (WAVE_VALUES / self.steps.max(1)).clamp(BATCH_ROWS, WAVE_ROWS).min(self.len());
+        let mut rows: Vec<Row> = Vec::new();
+        rows.resize_with(wave, || Row::new(Labels::empty(), 0));
+        let wave_samples = (wave * self.steps) as u64;
+        context.budget.hold(wave_samples)?;
+        let mut first = 0;
+        while first < self.len() {
+            context.budget.check()?;
+            let count = wave.min(self.len() - first);
+            for report in self.evaluate(context, first, &mut rows[..count])? {
+                context.budget.looked_at(report.looked_at);
+                notes.merge(report.notes);
+            }
+            rows[..count].iter_mut().try_for_each(&mut take)?;
+            first += count;
+        }
+        context.budget.release(wave_samples);
+        Ok(())
+    }
+
+    /// All rows, as the value of an expression.
+    pub(crate) fn collect(
+        self,
+        context: &Context<'_>,
+        notes: &mut Notes,
+    ) -> Result<Block, QueryError> {
+        let mut rows = Vec::new();
+        self.for_each(context, notes, |row| {
+            if !row.is_empty() {
+                let empty = Row::new(Labels::empty(), 0);
+                context.budget.hold(row.values.len() as u64)?;
+                rows.push(std::mem::replace(row, empty));
+            }
+            Ok(())
+        })?;
+        if !context.features.delayed_name_removal {
+            rows = drop_names(rows, self.drops_name && self.maps.is_empty())?;
+        }
+        Ok(Block { rows })
+    }
+
+    /// Evaluates the series from `first` on into `rows`.
+    fn evaluate(
+        &self,
+        context: &Context<'_>,
+        first: usize,
+        rows: &mut [Row],
+    ) -> Result<Vec<BatchReport>, QueryError> {
+        let batch = |(number, rows): (usize, &mut [Row])| {
+            self.evaluate_batch(context, first + number * BATCH_ROWS, rows)
+        };
+        match context.pool {
+            Some(pool) if rows.len() > BATCH_ROWS => {
+                pool.install(|| rows.par_chunks_mut(BATCH_ROWS).enumerate().map(batch).collect())
+            }
+            _ => rows.chunks_mut(BATCH_ROWS).enumerate().map(batch).collect(),
+        }
+    }
+
+    fn evaluate_batch(
+        &self,
+        context: &Context<'_>,
+        first: usize,
+        rows: &mut [Row],
+    ) -> Result<BatchReport, QueryError> {
+        let mut report = BatchReport::default();
+        let mut data = SeriesData::default();
+        context.budget.check()?;
+        for (at, row) in rows.iter_mut().enumerate() {
+            self.produce(context, first + at, &mut data, row, &mut report)?;
+        }
+        context.budget.hold(report.read)?;
+        context.budget.release(report.read);
+        Ok(report)
+    }
+
+    fn produce(
+        &self,
+        context: &Context<'_>,
+        index: usize,
+        data: &mut SeriesData,
+        row: &mut Row,
+        report: &mut BatchReport,
+    ) -> Result<(), QueryError> {
+        self.read(index, data, row)?;
+        report.read = report.read.max(data.len() as u64);
+        match &self.base {
+            Base::Instant(reach, show) => {
+                report.looked_at += instant::fill(data, *reach, context.lookback_ms, *show, row);
+            }
+            Base::Range(function, call) => {
+                drop_stale(data);
+                let labels = row.labels.clone();
+                let mut range = RangeRow {
+                    call,
+                    data,
+                    labels: &labels,
+                    features: context.features,
+                    out: row,
+                    notes: &mut report.notes,
+                    looked_at: 0,
+                };
+                function(&mut range)?;
+                report.looked_at += range.looked_at;
+            }
+        }
+        row.drop_name |= self.drops_name;
+        for map in &self.maps {
+            map.apply(row, &mut report.notes)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the samples of series `index` and makes `row` its empty row.
+    fn read(&self, index: usize, data: &mut SeriesData, row: &mut Row) -> Result<(), QueryError> {
+        match &self.input {
+            Input::Series(set) => {
+                set.read(index, data).map_err(|e| QueryError::Source(e.to_string()))?;
+                row.reset(set.labels(index).clone(), self.steps);
+            }
+            Input::Rows(block, grid) => {
+                let from = &block.rows[index];
+                samples_of(from, *grid, data);
+                row.reset(from.labels.clone(), self.steps);
+                row.drop_name = from.drop_name;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails when two series become one by losing their names. Needed where rows are folded
+    /// without being collected.
+    pub(crate) fn refuse_same_names(&self, context: &Context<'_>) -> Result<(), QueryError> {
+        let Input::Series(set) = &self.input else { return Ok(()) };
+        if context.features.delayed_name_removal || !self.renames() || set.len() < 2 {
+            return Ok(());
+        }
+        let pinned =
+            |labels: &Labels| labels.iter().filter(|(name, _)| is_metadata(name)).count() == 1;
+        if self.name_pinned && (0..set.len()).all(|index| pinned(set.labels(index))) {
+            return Ok(());
+        }
+        let mut seen = hashbrown::HashSet::with_capacity(set.len());
+        let fresh = |index| seen.insert(without_metadata(set.labels(index)));
+        if (0..set.len()).all(fresh) { Ok(()) } else { Err(super::block::same_labels()) }
+    }
+}
+
+/// Drops the names of rows that are to lose them and joins what became one series. A range
+/// function refuses equal label sets even when their points do not meet (`strict`).
+pub(crate) fn drop_names(mut rows: Vec<Row>, strict: bool) -> Result<Vec<Row>, QueryError> {
+    if !rows.iter().any(|row| row.drop_name) {
+        return Ok(rows);
+    }
+    for row in rows.iter_mut().filter(|row| row.drop_name) {
+        row.labels = without_metadata(&row.labels);
+    }
+    if strict {
+        refuse_same_labels(&rows)?;
+        return Ok(rows);
+    }
+    merge_same_labels(rows)
+}
+
+/// The points of a subquery's row as samples. Reset hints of histograms mean nothing any more: the
+/// samples between are not known.
+fn samples_of(row: &Row, grid: Grid, data: &mut SeriesData) {
+    data.clear();
+    for (step, value) in row.values.iter().enumerate().filter(|(_, value)| !is_absent(**value)) {
+        data.timestamps.push(grid.time(step));
+        data.values.push(*value);
+    }
+    for (step, histogram) in &row.histograms {
+        use crate::model::CounterResetHint::{NotReset, Reset, Unknown};
+        let mut histogram = (**histogram).clone();
+        if matches!(histogram.counter_reset_hint, Reset | NotReset) {
+            histogram.counter_reset_hint = Unknown;
+        }
+        data.histograms.push(HistogramPoint {
+            timestamp: grid.time(*step as usize),
+            start_timestamp: 0,
+            histogram: Histogram::Float(histogram),
+        });
+    }
+}
+
+/// Whether the matchers accept one metric name only.
+pub(crate) fn pins_name(matchers: &[crate::model::Matcher]) -> bool {
+    matchers.iter().any(|m| {
+        m.name() == crate::model::labels::METRIC_NAME
+            && m.op() == MatchOp::Equal
+            && !m.value().is_empty()
+    })
+}

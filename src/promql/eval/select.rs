@@ -1,0 +1,287 @@
+//! From selectors, range functions and row-wise operations to pipelines; and the range vectors
+//! themselves, which only an instant query can show.
+
+use crate::model::{Selector, SeriesData, SeriesSet, Timestamp};
+
+use super::super::annotations::Notes;
+use super::super::ast::{Binary, Call, EdgeMode, Expr, MatrixSelector, ValueType, VectorSelector};
+use super::super::error::QueryError;
+use super::super::functions::Evaluation;
+use super::super::value::MatrixSeries;
+use super::context::{Context, Shift, unwrap_parens};
+use super::grid::{Grid, Reach};
+use super::instant::Show;
+use super::pipeline::{Base, Input, Pipeline, pins_name};
+use super::rowmap::{RowMap, ScalarOperand};
+use super::window::{RangeCall, RangeFunction, drop_stale};
+use super::{finish_matrix, not_supported, scalar, vector};
+
+/// The pipeline that evaluates `expr`; `None` when it is no chain of row-wise operations over a
+/// selector.
+pub(crate) fn pipeline(
+    context: &Context<'_>,
+    expr: &Expr,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Option<Pipeline>, QueryError> {
+    match expr {
+        Expr::VectorSelector(selector) => {
+            instant_pipeline(context, selector, grid, Show::Value).map(Some)
+        }
+        Expr::Paren(paren) => pipeline(context, &paren.expr, grid, notes),
+        Expr::Unary(unary) => {
+            let inner = pipeline(context, &unary.expr, grid, notes)?;
+            Ok(inner.map(|p| if unary.negative { p.then(RowMap::Negate) } else { p }))
+        }
+        Expr::Call(call) => call_pipeline(context, call, grid, notes),
+        Expr::Binary(binary) => binary_pipeline(context, binary, grid, notes),
+        _ => Ok(None),
+    }
+}
+
+impl Pipeline {
+    /// This pipeline with one more operation.
+    fn then(mut self, map: RowMap) -> Pipeline {
+        self.maps.push(map);
+        self
+    }
+}
+
+fn call_pipeline(
+    context: &Context<'_>,
+    call: &Call,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Option<Pipeline>, QueryError> {
+    match call.function.evaluation {
+        Evaluation::Range(function) => {
+            range_pipeline(context, call, function, true, grid, notes).map(Some)
+        }
+        Evaluation::RangeKeepName(function) => {
+            range_pipeline(context, call, function, false, grid, notes).map(Some)
+        }
+        Evaluation::Timestamp(show) => match unwrap_parens(&call.args[0]) {
+            Expr::VectorSelector(selector) => {
+                let mut pipeline = instant_pipeline(context, selector, grid, show)?;
+                pipeline.drops_name = true;
+                Ok(Some(pipeline))
+            }
+            _ => Ok(None),
+        },
+        _ => {
+            let Some(argument) = call.args.iter().find(|a| a.value_type() == ValueType::Vector)
+            else {
+                return Ok(None);
+            };
+            let Some(map) = row_map(context, call, grid, notes)? else { return Ok(None) };
+            Ok(pipeline(context, argument, grid, notes)?.map(|p| p.then(map)))
+        }
+    }
+}
+
+/// The row-wise operation a call is, if it is one.
+pub(crate) fn row_map(
+    context: &Context<'_>,
+    call: &Call,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Option<RowMap>, QueryError> {
+    let mut column = |at: usize| scalar(context, &call.args[at], grid, notes);
+    let constant = |value: f64| vec![value; grid.steps];
+    Ok(Some(match call.function.evaluation {
+        Evaluation::Math(f) => RowMap::Math(f),
+        Evaluation::Histogram(f) => RowMap::Histogram(f),
+        Evaluation::Date(f) if !call.args.is_empty() => RowMap::Math(f),
+        Evaluation::Clamp => RowMap::Clamp(column(1)?, column(2)?),
+        Evaluation::ClampMin => RowMap::Clamp(column(1)?, constant(f64::INFINITY)),
+        Evaluation::ClampMax => RowMap::Clamp(constant(f64::NEG_INFINITY), column(1)?),
+        Evaluation::Round if call.args.len() == 1 => RowMap::Round(constant(1.0)),
+        Evaluation::Round => RowMap::Round(column(1)?),
+        Evaluation::Timestamp(Show::Timestamp) => {
+            RowMap::Times(grid.times().map(|ms| ms as f64 / 1000.0).collect())
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn binary_pipeline(
+    context: &Context<'_>,
+    binary: &Binary,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Option<Pipeline>, QueryError> {
+    let Some((map, operand)) = scalar_operand(context, binary, grid, notes)? else {
+        return Ok(None);
+    };
+    Ok(pipeline(context, operand, grid, notes)?.map(|p| p.then(map)))
+}
+
+/// The operation and the vector of an operator between a vector and a scalar.
+pub(crate) fn scalar_operand<'e>(
+    context: &Context<'_>,
+    binary: &'e Binary,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Option<(RowMap, &'e Expr)>, QueryError> {
+    let (scalar_side, operand, left) = match (binary.lhs.value_type(), binary.rhs.value_type()) {
+        (ValueType::Vector, ValueType::Scalar) => (&binary.rhs, &binary.lhs, false),
+        (ValueType::Scalar, ValueType::Vector) => (&binary.lhs, &binary.rhs, true),
+        _ => return Ok(None),
+    };
+    let values = scalar(context, scalar_side, grid, notes)?;
+    let (op, return_bool, span) = (binary.op, binary.return_bool, binary.span);
+    let map = RowMap::Scalar(ScalarOperand { op, values, left, return_bool, span });
+    Ok(Some((map, operand)))
+}
+
+fn instant_pipeline(
+    context: &Context<'_>,
+    selector: &VectorSelector,
+    grid: Grid,
+    show: Show,
+) -> Result<Pipeline, QueryError> {
+    if selector.edge != EdgeMode::Plain {
+        return Err(not_supported("smoothed"));
+    }
+    let Shift { offset, at } = context.shift(selector)?;
+    let reach = Reach::new(grid, offset, at);
+    let set = series(context, selector, reach.bounds(context.lookback_ms))?;
+    Ok(Pipeline {
+        input: Input::Series(set),
+        base: Base::Instant(reach, show),
+        maps: Vec::new(),
+        steps: grid.steps,
+        drops_name: false,
+        name_pinned: pins_name(&selector.matchers),
+    })
+}
+
+/// The series of a selector with samples between the bounds (ms, inclusive).
+fn series(
+    context: &Context<'_>,
+    selector: &VectorSelector,
+    (start, end): (i64, i64),
+) -> Result<Box<dyn SeriesSet>, QueryError> {
+    let selector =
+        Selector { matchers: &selector.matchers, start: Timestamp(start), end: Timestamp(end) };
+    context.source.select(&selector).map_err(|e| QueryError::Source(e.to_string()))
+}
+
+/// The pipeline of a range function over the range vector among the arguments of `call`.
+pub(super) fn range_pipeline(
+    context: &Context<'_>,
+    call: &Call,
+    function: RangeFunction,
+    drops_name: bool,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Pipeline, QueryError> {
+    let mut params = Vec::new();
+    for argument in call.args.iter().filter(|a| a.value_type() == ValueType::Scalar) {
+        params.push(scalar(context, argument, grid, notes)?);
+    }
+    let matrix = call.args.iter().map(unwrap_parens).find(|a| a.value_type() == ValueType::Matrix);
+    let first_arg = call.args.first().map_or(call.span, |a| unwrap_parens(a).span());
+    let with = |reach, range| RangeCall { grid, reach, range, params, first_arg };
+    match matrix {
+        Some(Expr::MatrixSelector(selector)) => {
+            check_edge(selector, call.function.name)?;
+            let Shift { offset, at } = context.shift(&selector.vector)?;
+            let range = context.range_ms(&selector.range)?;
+            let reach = Reach::new(grid, offset, at);
+            let set = series(context, &selector.vector, reach.bounds(range))?;
+            Ok(Pipeline {
+                input: Input::Series(set),
+                base: Base::Range(function, with(reach, range)),
+                maps: Vec::new(),
+                steps: grid.steps,
+                drops_name,
+                name_pinned: pins_name(&selector.vector.matchers),
+            })
+        }
+        Some(Expr::Subquery(subquery)) => {
+            let range = context.range_ms(&subquery.range)?;
+            let offset = context.offset(&subquery.offset)?;
+            let reach = Reach::new(grid, offset, context.at(subquery.at));
+            let inner = context.subquery_grid(subquery, grid)?;
+            let block = vector(context, &subquery.expr, inner, notes)?;
+            Ok(Pipeline {
+                input: Input::Rows(block, inner),
+                base: Base::Range(function, with(reach, range)),
+                maps: Vec::new(),
+                steps: grid.steps,
+                drops_name,
+                name_pinned: false,
+            })
+        }
+        _ => Err(not_supported(call.function.name)),
+    }
+}
+
+fn check_edge(selector: &MatrixSelector, function: &str) -> Result<(), QueryError> {
+    let (word, allowed): (&str, &[&str]) = match selector.vector.edge {
+        EdgeMode::Plain => return Ok(()),
+        EdgeMode::Anchored => ("anchored", &["changes", "delta", "increase", "rate", "resets"]),
+        EdgeMode::Smoothed => ("smoothed", &["delta", "increase", "rate"]),
+    };
+    if allowed.contains(&function) {
+        return Err(not_supported(word));
+    }
+    Err(QueryError::Execution(format!(
+        "{word} modifier can only be used with: {} - not with {function}",
+        allowed.join(", ")
+    )))
+}
+
+/// A range vector as the value of an instant query.
+pub(crate) fn matrix(
+    context: &Context<'_>,
+    expr: &Expr,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Vec<MatrixSeries>, QueryError> {
+    match unwrap_parens(expr) {
+        Expr::MatrixSelector(selector) => raw_samples(context, selector, grid),
+        Expr::Subquery(subquery) => {
+            let inner = context.subquery_grid(subquery, grid)?;
+            let block = vector(context, &subquery.expr, inner, notes)?;
+            finish_matrix(context, block, inner)
+        }
+        _ => Err(not_supported("range vector expression")),
+    }
+}
+
+fn raw_samples(
+    context: &Context<'_>,
+    selector: &MatrixSelector,
+    grid: Grid,
+) -> Result<Vec<MatrixSeries>, QueryError> {
+    if selector.vector.edge != EdgeMode::Plain {
+        return Err(not_supported("anchored and smoothed range vectors as a result"));
+    }
+    let Shift { offset, at } = context.shift(&selector.vector)?;
+    let range = context.range_ms(&selector.range)?;
+    let bounds = Reach::new(grid, offset, at).bounds(range);
+    let set = series(context, &selector.vector, bounds)?;
+    let mut result = Vec::new();
+    let mut data = SeriesData::default();
+    for index in 0..set.len() {
+        context.budget.check()?;
+        set.read(index, &mut data).map_err(|e| QueryError::Source(e.to_string()))?;
+        drop_stale(&mut data);
+        context.budget.hold(data.len() as u64)?;
+        context.budget.looked_at(data.len() as u64);
+        if !data.is_empty() {
+            result.push(matrix_series(set.labels(index).clone(), &data));
+        }
+    }
+    result.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(result)
+}
+
+fn matrix_series(labels: crate::model::Labels, data: &SeriesData) -> MatrixSeries {
+    let floats = data.timestamps.iter().copied().zip(data.values.iter().copied()).collect();
+    let histograms = data.histograms.iter();
+    let histograms = histograms.map(|p| (p.timestamp, p.histogram.to_float())).collect();
+    MatrixSeries { labels, floats, histograms }
+}

@@ -1,0 +1,121 @@
+//! Vector expressions, one kind after the other.
+
+use super::super::annotations::Notes;
+use super::super::ast::{Binary, Call, Expr};
+use super::super::error::QueryError;
+use super::super::functions::Evaluation;
+use super::block::{Block, Row};
+use super::context::Context;
+use super::grid::Grid;
+use super::instant::Show;
+use super::pipeline::drop_names;
+use super::rowmap::RowMap;
+use super::select::{pipeline, row_map, scalar_operand};
+use super::{aggregate, matching, not_supported, sets, vector};
+
+/// Evaluates `expr` at every step of a grid that is not empty.
+pub(super) fn evaluate(
+    context: &Context<'_>,
+    expr: &Expr,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Block, QueryError> {
+    if is_chain(expr)
+        && let Some(pipeline) = pipeline(context, expr, grid, notes)?
+    {
+        return pipeline.collect(context, notes);
+    }
+    match expr {
+        Expr::Paren(paren) => vector(context, &paren.expr, grid, notes),
+        Expr::Aggregate(aggregate) => aggregate::evaluate(context, aggregate, grid, notes),
+        Expr::Call(call) => evaluate_call(context, call, grid, notes),
+        Expr::Unary(unary) => {
+            let block = vector(context, &unary.expr, grid, notes)?;
+            if unary.negative { map(context, block, &RowMap::Negate, notes) } else { Ok(block) }
+        }
+        Expr::Binary(binary) => evaluate_binary(context, binary, grid, notes),
+        _ => Err(not_supported("vector expression")),
+    }
+}
+
+/// Whether the expression is a chain of row-wise operations down to a selector or subquery, so
+/// that making its pipeline evaluates nothing twice.
+pub(super) fn is_chain(expr: &Expr) -> bool {
+    match expr {
+        Expr::VectorSelector(_) => true,
+        Expr::Paren(paren) => is_chain(&paren.expr),
+        Expr::Unary(unary) => is_chain(&unary.expr),
+        Expr::Binary(binary) => match binary.matching {
+            Some(_) => false,
+            None => is_chain(&binary.lhs) || is_chain(&binary.rhs),
+        },
+        Expr::Call(call) => match call.function.evaluation {
+            Evaluation::Range(_) | Evaluation::RangeKeepName(_) => true,
+            evaluation if evaluation.is_row_wise() => call.args.first().is_some_and(is_chain),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn evaluate_call(
+    context: &Context<'_>,
+    call: &Call,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Block, QueryError> {
+    match call.function.evaluation {
+        Evaluation::Vector(function) => function(context, call, grid, notes),
+        Evaluation::Date(f) if call.args.is_empty() => {
+            Ok(Block::from_scalar(grid.times().map(|ms| f((ms / 1000) as f64)).collect()))
+        }
+        Evaluation::Timestamp(Show::StartTimestamp) => Ok(Block::default()),
+        Evaluation::Missing => Err(not_supported(call.function.name)),
+        _ => match (row_map(context, call, grid, notes)?, call.args.first()) {
+            (Some(operation), Some(argument)) => {
+                let block = vector(context, argument, grid, notes)?;
+                map(context, block, &operation, notes)
+            }
+            _ => Err(not_supported(call.function.name)),
+        },
+    }
+}
+
+fn evaluate_binary(
+    context: &Context<'_>,
+    binary: &Binary,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Block, QueryError> {
+    if let Some((operation, operand)) = scalar_operand(context, binary, grid, notes)? {
+        let block = vector(context, operand, grid, notes)?;
+        return map(context, block, &operation, notes);
+    }
+    let lhs = vector(context, &binary.lhs, grid, notes)?;
+    let rhs = vector(context, &binary.rhs, grid, notes)?;
+    let held = lhs.samples() + rhs.samples();
+    let block = if binary.op.is_set() {
+        sets::evaluate(binary, lhs, rhs, grid.steps)?
+    } else {
+        matching::evaluate(context, binary, lhs, rhs, grid.steps, notes)?
+    };
+    context.budget.hold(block.samples())?;
+    context.budget.release(held);
+    Ok(block)
+}
+
+/// Applies a row-wise operation to a whole block.
+fn map(
+    context: &Context<'_>,
+    block: Block,
+    operation: &RowMap,
+    notes: &mut Notes,
+) -> Result<Block, QueryError> {
+    let mut rows: Vec<Row> = block.rows;
+    rows.iter_mut().try_for_each(|row| operation.apply(row, notes))?;
+    rows.retain(|row| !row.is_empty());
+    if !context.features.delayed_name_removal && operation.drops_name() {
+        rows = drop_names(rows, false)?;
+    }
+    Ok(Block { rows })
+}

@@ -1,0 +1,92 @@
+//! `label_replace` and `label_join`.
+
+use regex::Regex;
+
+use crate::model::Labels;
+use crate::model::labels::METRIC_NAME;
+
+use super::super::annotations::Notes;
+use super::super::ast::Call;
+use super::super::error::QueryError;
+use super::super::eval::block::{Block, Row, merge_same_labels};
+use super::super::eval::context::Context;
+use super::super::eval::grid::Grid;
+use super::super::eval::{string, vector};
+
+/// Largest compiled size of the pattern in bytes; beyond it the pattern is an attack or an
+/// accident.
+const REGEX_BYTES_MAX: usize = 10 << 20;
+
+/// `label_replace(v, dst, replacement, src, regex)`
+pub(super) fn replace(
+    context: &Context<'_>,
+    call: &Call,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Block, QueryError> {
+    let [dst, replacement, src, pattern] =
+        [1, 2, 3, 4].map(|at| call.args.get(at).map_or("", string));
+    let anchored = format!("^(?s:{pattern})$");
+    let regex: Regex = regex::RegexBuilder::new(&anchored)
+        .size_limit(REGEX_BYTES_MAX)
+        .build()
+        .map_err(|_| execution("invalid regular expression in label_replace()", pattern))?;
+    check_destination(dst, "label_replace")?;
+    let mut block = vector(context, &call.args[0], grid, notes)?;
+    for row in &mut block.rows {
+        if let Some(captures) = regex.captures(row.labels.value(src)) {
+            let mut value = String::new();
+            captures.expand(replacement, &mut value);
+            row.labels = with_label(&row.labels, dst, &value)?;
+            rename(row, dst);
+        }
+    }
+    Ok(Block { rows: merge_same_labels(block.rows)? })
+}
+
+/// `label_join(v, dst, separator, src...)`
+pub(super) fn join(
+    context: &Context<'_>,
+    call: &Call,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Block, QueryError> {
+    let (dst, separator) = (string(&call.args[1]), string(&call.args[2]));
+    let sources: Vec<&str> = call.args[3..].iter().map(string).collect();
+    if let Some(bad) = sources.iter().find(|name| name.is_empty()) {
+        return Err(execution("invalid source label name in label_join()", bad));
+    }
+    check_destination(dst, "label_join")?;
+    let mut block = vector(context, &call.args[0], grid, notes)?;
+    for row in &mut block.rows {
+        let values: Vec<&str> = sources.iter().map(|name| row.labels.value(name)).collect();
+        row.labels = with_label(&row.labels, dst, &values.join(separator))?;
+        rename(row, dst);
+    }
+    Ok(Block { rows: merge_same_labels(block.rows)? })
+}
+
+/// A name that was just given is not dropped later.
+fn rename(row: &mut Row, dst: &str) {
+    if dst == METRIC_NAME {
+        row.drop_name = false;
+    }
+}
+
+fn with_label(labels: &Labels, name: &str, value: &str) -> Result<Labels, QueryError> {
+    let mut builder = labels.to_builder();
+    builder.set(name, value);
+    builder.build().map_err(|error| QueryError::Execution(error.to_string()))
+}
+
+fn check_destination(name: &str, function: &str) -> Result<(), QueryError> {
+    if name.is_empty() {
+        let what = format!("invalid destination label name in {function}()");
+        return Err(execution(&what, name));
+    }
+    Ok(())
+}
+
+fn execution(what: &str, detail: &str) -> QueryError {
+    QueryError::Execution(format!("{what}: {detail}"))
+}

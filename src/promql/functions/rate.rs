@@ -1,0 +1,369 @@
+//! `rate`, `increase`, `delta`, `irate`, `idelta`, `resets` and `changes`.
+
+use crate::model::SeriesData;
+use crate::model::labels::Quoted;
+
+use super::super::annotations::{Detail, mixed_range};
+use super::super::error::QueryError;
+use super::super::eval::window::{Point, RangeRow, Window};
+
+/// `rate(v[r])`
+pub(super) fn rate(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
+    extrapolated(row, Kind { counter: true, per_second: true })?;
+    note_odd_counter(row);
+    Ok(())
+}
+
+/// `increase(v[r])`
+pub(super) fn increase(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
+    extrapolated(row, Kind { counter: true, per_second: false })?;
+    note_odd_counter(row);
+    Ok(())
+}
+
+/// `delta(v[r])`
+pub(super) fn delta(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
+    extrapolated(row, Kind { counter: false, per_second: false })
+}
+
+/// `irate(v[r])`
+pub(super) fn irate(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
+    last_two(row, true)
+}
+
+/// `idelta(v[r])`
+pub(super) fn idelta(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
+    last_two(row, false)
+}
+
+#[derive(Clone, Copy)]
+struct Kind {
+    counter: bool,
+    per_second: bool,
+}
+
+fn extrapolated(row: &mut RangeRow<'_>, kind: Kind) -> Result<(), QueryError> {
+    let (data, call) = (row.data, row.call);
+    let name = row.metric_name().to_owned();
+    let starts = if row.features.use_start_timestamps && kind.counter {
+        data.start_timestamps.as_slice()
+    } else {
+        &[]
+    };
+    let resets = if kind.counter { resets_of(data, starts) } else { Vec::new() };
+    let overlaps = overlaps_of(data, starts);
+    let mut next_reset = 0;
+    let range_seconds = call.range as f64 / 1000.0;
+    row.each(|window, notes| {
+        if !window.histograms.is_empty() {
+            if !window.values.is_empty() {
+                notes.warn(call.first_arg, mixed_range(&name));
+                return Ok(Point::Absent);
+            }
+            return single_histogram(window.histograms.len());
+        }
+        while next_reset < resets.len() && resets[next_reset] <= window.first {
+            next_reset += 1;
+        }
+        let last = window.first + window.values.len() - 1;
+        if overlaps.iter().any(|at| *at > window.first && *at <= last) {
+            let text = format!(
+                "sample has start time that overlaps with previous sample timestamp for metric {}",
+                Quoted(&name)
+            );
+            notes.add(true, call.first_arg, text, Detail::Count(1));
+        }
+        let within = resets[next_reset..].iter().take_while(|at| **at <= last);
+        let corrections = within.map(|at| data.values[*at - 1]);
+        let start_timestamp = starts.get(window.first).copied().unwrap_or(0);
+        Ok(Point::from(extrapolate(window, corrections, start_timestamp, kind, range_seconds)))
+    })
+}
+
+/// One histogram makes no rate; more need histogram arithmetic.
+fn single_histogram(count: usize) -> Result<Point, QueryError> {
+    if count > 1 {
+        return Err(QueryError::NotSupported("rate of native histograms".to_owned()));
+    }
+    Ok(Point::Absent)
+}
+
+/// The change over the window, stretched to its edges where the samples come close enough to them
+/// (at most 110 % of their average distance), else by half that distance, and never below the
+/// point where a counter was zero. Prometheus' order of operations, so that results agree bit for
+/// bit (`promql/functions.go`, `extrapolatedRate`).
+#[inline]
+fn extrapolate(
+    window: &Window<'_>,
+    corrections: impl Iterator<Item = f64>,
+    start_timestamp: i64,
+    kind: Kind,
+    range_seconds: f64,
+) -> Option<f64> {
+    let count = window.values.len();
+    let (first, last) = (window.values[0], window.values[count - 1]);
+    let (first_time, last_time) = (window.timestamps[0], window.timestamps[count - 1]);
+    let mut change = corrections.fold(last - first, |change, before| change + before);
+    let mut to_start = (first_time - window.start) as f64 / 1000.0;
+    let mut to_end = (window.end - last_time) as f64 / 1000.0;
+    let mut sampled = (last_time - first_time) as f64 / 1000.0;
+    let average = if count > 1 { sampled / (count - 1) as f64 } else { 0.0 };
+    let threshold = average * 1.1;
+    let starts_within = kind.counter
+        && start_timestamp != 0
+        && start_timestamp > window.start
+        && start_timestamp < first_time;
+    if starts_within {
+        to_start = 0.0;
+        sampled = (last_time - start_timestamp) as f64 / 1000.0;
+        change += first;
+    } else if count == 1 {
+        return None;
+    } else {
+        if to_start >= threshold {
+            to_start = average / 2.0;
+        }
+        if kind.counter {
+            let to_zero =
+                if change > 0.0 && first >= 0.0 { sampled * (first / change) } else { to_start };
+            if to_zero < to_start {
+                to_start = to_zero;
+            }
+        }
+    }
+    if to_end >= threshold {
+        to_end = average / 2.0;
+    }
+    let mut factor = 1.0;
+    if sampled != 0.0 {
+        factor = (sampled + to_start + to_end) / sampled;
+    }
+    if kind.per_second {
+        factor /= range_seconds;
+    }
+    Some(change * factor)
+}
+
+/// Indices of samples before which the counter was reset.
+fn resets_of(data: &SeriesData, starts: &[i64]) -> Vec<usize> {
+    let mut resets = Vec::new();
+    for at in 1..data.values.len() {
+        if data.values[at] < data.values[at - 1] || started_anew(data, starts, at) {
+            resets.push(at);
+        }
+    }
+    resets
+}
+
+fn started_anew(data: &SeriesData, starts: &[i64], at: usize) -> bool {
+    !starts.is_empty()
+        && is_start_reset(
+            (starts[at - 1], data.timestamps[at - 1]),
+            (starts[at], data.timestamps[at]),
+        )
+}
+
+/// Whether the start timestamps of two samples, each (start, timestamp), tell of a reset between
+/// them. A start equal to the previous timestamp is one only when the previous start was known,
+/// since senders that do not know it write the timestamp.
+fn is_start_reset(previous: (i64, i64), current: (i64, i64)) -> bool {
+    let ((previous_start, previous_time), (start, time)) = (previous, current);
+    if start == 0 || start >= time || start < previous_time {
+        return false;
+    }
+    start > previous_time || (previous_start != 0 && previous_start < previous_time)
+}
+
+/// Indices of samples whose counting began before the previous sample although it began anew.
+fn overlaps_of(data: &SeriesData, starts: &[i64]) -> Vec<usize> {
+    let overlaps = |at: &usize| {
+        let start = starts[*at];
+        start != 0 && start < data.timestamps[*at - 1] && start != starts[*at - 1]
+    };
+    (1..starts.len()).filter(overlaps).collect()
+}
+
+/// Tells the user when the name does not promise a counter.
+fn note_odd_counter(row: &mut RangeRow<'_>) {
+    let name = row.labels.metric_name();
+    let has_floats = || row.out.values.iter().any(|v| !super::super::eval::block::is_absent(*v));
+    if name.is_empty() || !has_floats() {
+        return;
+    }
+    if row.features.type_and_unit_labels {
+        let declared = row.labels.value("__type__");
+        if declared != "counter" && declared != "histogram" {
+            let text = format!(
+                "metric might not be a counter, __type__ label is not set to \"counter\" or \
+                 \"histogram\", got {}: {}",
+                Quoted(declared),
+                Quoted(name)
+            );
+            row.notes.info(row.call.first_arg, text);
+        }
+    } else if !["_total", "_sum", "_count", "_bucket"].iter().any(|end| name.ends_with(end)) {
+        let text = format!(
+            "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
+            Quoted(name)
+        );
+        row.notes.info(row.call.first_arg, text);
+    }
+}
+
+/// Difference (or rate) of the last two samples of a window.
+fn last_two(row: &mut RangeRow<'_>, is_rate: bool) -> Result<(), QueryError> {
+    let (data, call) = (row.data, row.call);
+    let name = row.metric_name().to_owned();
+    let starts: &[i64] =
+        if row.features.use_start_timestamps && is_rate { &data.start_timestamps } else { &[] };
+    row.each(|window, notes| {
+        let count = window.values.len();
+        if !window.histograms.is_empty() && count + window.histograms.len() >= 2 {
+            match histograms_among_last_two(window) {
+                0 => {}
+                1 => {
+                    notes.warn(call.first_arg, mixed_range(&name));
+                    return Ok(Point::Absent);
+                }
+                _ => {
+                    let what = if is_rate { "irate" } else { "idelta" };
+                    return Err(QueryError::NotSupported(format!("{what} of native histograms")));
+                }
+            }
+        }
+        if count < 2 {
+            return Ok(Point::Absent);
+        }
+        let (before, last) = (window.values[count - 2], window.values[count - 1]);
+        let milliseconds = window.timestamps[count - 1] - window.timestamps[count - 2];
+        let at = window.first + count - 1;
+        let reset = is_rate && (last < before || started_anew(data, starts, at));
+        let change = if reset { last } else { last - before };
+        let change = if is_rate { change / (milliseconds as f64 / 1000.0) } else { change };
+        Ok(Point::Float(change))
+    })
+}
+
+fn histograms_among_last_two(window: &Window<'_>) -> usize {
+    let floats = window.timestamps.iter().rev().take(2).map(|time| (*time, 0));
+    let histograms = window.histograms.iter().rev().take(2).map(|point| (point.timestamp, 1));
+    let mut newest: Vec<(i64, usize)> = floats.chain(histograms).collect();
+    newest.sort_unstable_by(|a, b| b.cmp(a));
+    newest.iter().take(2).map(|(_, histogram)| histogram).sum()
+}
+
+/// `resets(v[r])`
+pub(super) fn resets(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
+    let data = row.data;
+    let starts: &[i64] =
+        if row.features.use_start_timestamps { &data.start_timestamps } else { &[] };
+    let resets = resets_of(data, starts);
+    let mut next = 0;
+    row.each(|window, _| {
+        if !window.histograms.is_empty() {
+            return count_mixed(window, |a, b| b < a, "resets of native histograms");
+        }
+        while next < resets.len() && resets[next] <= window.first {
+            next += 1;
+        }
+        let last = window.first + window.values.len() - 1;
+        let count = resets[next..].iter().take_while(|at| **at <= last).count();
+        Ok(Point::Float(count as f64))
+    })
+}
+
+/// `changes(v[r])`
+pub(super) fn changes(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
+    let changed = |a: f64, b: f64| b != a && !(a.is_nan() && b.is_nan());
+    let values = &row.data.values;
+    let changes: Vec<usize> =
+        (1..values.len()).filter(|at| changed(values[*at - 1], values[*at])).collect();
+    let mut next = 0;
+    row.each(|window, _| {
+        if !window.histograms.is_empty() {
+            return count_mixed(window, changed, "");
+        }
+        while next < changes.len() && changes[next] <= window.first {
+            next += 1;
+        }
+        let last = window.first + window.values.len() - 1;
+        let count = changes[next..].iter().take_while(|at| **at <= last).count();
+        Ok(Point::Float(count as f64))
+    })
+}
+
+/// Counts events between neighbours in a window that holds histograms. A float beside a histogram
+/// is an event; two floats are one if `event` says so; two histograms if they differ, unless
+/// `refused` names what would be needed to tell.
+fn count_mixed(
+    window: &Window<'_>,
+    event: impl Fn(f64, f64) -> bool,
+    refused: &str,
+) -> Result<Point, QueryError> {
+    let mut order: Vec<(i64, Option<f64>, usize)> = Vec::new();
+    let floats = window.timestamps.iter().zip(window.values);
+    order.extend(floats.map(|(time, value)| (*time, Some(*value), 0)));
+    let histograms = window.histograms.iter().enumerate();
+    order.extend(histograms.map(|(at, point)| (point.timestamp, None, at)));
+    order.sort_by_key(|(time, ..)| *time);
+    let mut count = 0u32;
+    for pair in order.windows(2) {
+        let happened = match (pair[0].1, pair[1].1) {
+            (Some(a), Some(b)) => event(a, b),
+            (None, None) if refused.is_empty() => {
+                let (a, b) = (&window.histograms[pair[0].2], &window.histograms[pair[1].2]);
+                !same_histogram(&a.histogram.to_float(), &b.histogram.to_float())
+            }
+            (None, None) => return Err(QueryError::NotSupported(refused.to_owned())),
+            _ => true,
+        };
+        count += u32::from(happened);
+    }
+    Ok(Point::Float(f64::from(count)))
+}
+
+/// Whether two histograms count the same, whatever is known of resets.
+pub(crate) fn same_histogram(
+    a: &crate::model::FloatHistogram,
+    b: &crate::model::FloatHistogram,
+) -> bool {
+    let strip = |h: &crate::model::FloatHistogram| {
+        let mut h = h.clone();
+        h.counter_reset_hint = crate::model::CounterResetHint::Unknown;
+        let sum = h.sum.to_bits();
+        h.sum = 0.0;
+        (h, sum)
+    };
+    strip(a) == strip(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_timestamps_tell_of_resets() {
+        assert!(!is_start_reset((0, 10), (0, 20)), "unknown");
+        assert!(is_start_reset((0, 10), (15, 20)), "began between the samples");
+        assert!(!is_start_reset((5, 10), (5, 20)), "still the same count");
+        assert!(is_start_reset((5, 10), (10, 20)), "delta");
+        assert!(!is_start_reset((10, 10), (10, 20)), "unknown start written as timestamp");
+        assert!(!is_start_reset((0, 10), (20, 20)), "begins where it is taken");
+    }
+
+    #[test]
+    fn counters_do_not_extrapolate_below_zero() {
+        let window = Window {
+            timestamps: &[10_000, 20_000],
+            values: &[1.0, 11.0],
+            histograms: &[],
+            first: 0,
+            start: 0,
+            end: 20_000,
+            step: 0,
+        };
+        let kind = Kind { counter: true, per_second: false };
+        let increase = extrapolate(&window, std::iter::empty(), 0, kind, 20.0);
+        assert_eq!(increase, Some(10.0 * (10.0 + 10.0 * (1.0 / 10.0)) / 10.0));
+    }
+}

@@ -1,0 +1,268 @@
+//! Numbers and durations: scanning them, and what they mean.
+
+use std::fmt;
+
+use crate::model::labels::Quoted;
+
+use super::{Kind, Lexer, TokenKind, is_alphanumeric, is_digit};
+
+impl Lexer<'_> {
+    /// A number or a duration whose first character has been read.
+    pub(super) fn number_or_duration(&mut self) -> Kind {
+        self.pos = self.start;
+        if self.scan_number() {
+            return Ok(TokenKind::Number);
+        }
+        if self.rest_of_duration() {
+            return Ok(TokenKind::Duration);
+        }
+        let seen = &self.text[self.start..self.pos];
+        Err(format!("bad number or duration syntax: {}", Quoted(seen)))
+    }
+
+    /// Scans decimal, hexadecimal and floating-point numbers. What it accepts is not necessarily a
+    /// number; [`parse_number`] decides. What it refuses may still be the start of a duration.
+    fn scan_number(&mut self) -> bool {
+        let hexadecimal = self.accept("0") && self.accept("xX");
+        let digits = if hexadecimal { "0123456789abcdefABCDEF" } else { "0123456789" };
+        if hexadecimal {
+            self.accept("_");
+        }
+        let (mut dots, mut exponents) = (0, 0);
+        self.accept(".");
+        self.accept(digits);
+        loop {
+            if self.is_next(".") && dots > 0 || self.is_next("eE") && exponents > 0 {
+                self.next();
+                return false;
+            }
+            if self.accept(".") {
+                dots += 1;
+                if self.accept("_.") || hexadecimal {
+                    return false;
+                }
+            } else if self.accept("eE") {
+                exponents += 1;
+                self.accept("+-");
+                if self.accept("._eE") || self.peek().is_none() {
+                    return false;
+                }
+            } else if self.accept("_") {
+                if self.accept("._eE") || self.peek().is_none() {
+                    return false;
+                }
+            } else if self.is_next(digits) {
+                self.accept_while(|c| digits.contains(c));
+            } else {
+                return !self.peek().is_some_and(is_alphanumeric);
+            }
+        }
+    }
+
+    fn is_next(&self, set: &str) -> bool {
+        self.peek().is_some_and(|c| set.contains(c))
+    }
+
+    /// Units and further numbers behind the first number of a duration. Whether the units are
+    /// known and in order is decided by [`parse_duration`].
+    fn rest_of_duration(&mut self) -> bool {
+        if !self.accept("smhdwy") {
+            return false;
+        }
+        self.accept("s");
+        while self.peek().is_some_and(is_digit) {
+            self.accept_while(is_digit);
+            if !self.accept("smhdw") {
+                return false;
+            }
+            self.accept("s");
+        }
+        let over = self.peek().is_some_and(is_alphanumeric);
+        if over {
+            self.next();
+        }
+        !over
+    }
+}
+
+/// Text that is no number or duration; displays the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberError(String);
+
+impl fmt::Display for NumberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NumberError {}
+
+/// The value of a number: an integer (`0x` hexadecimal, leading `0` octal) if it is one, else a
+/// floating-point number. Underscores may separate digits. `Inf` and `NaN` match in any case; a
+/// sign may come first.
+///
+/// # Errors
+/// Not a number, or too large for a finite float.
+pub fn parse_number(text: &str) -> Result<f64, NumberError> {
+    let bad =
+        |why: &str| NumberError(format!("strconv.ParseFloat: parsing {}: {why}", Quoted(text)));
+    if !underscores_separate_digits(text) {
+        return Err(bad("invalid syntax"));
+    }
+    let plain = text.replace('_', "");
+    if let Some(integer) = parse_integer(&plain) {
+        return Ok(integer as f64);
+    }
+    let unsigned = plain.trim_start_matches(['+', '-']);
+    let infinite = ["inf", "infinity"].iter().any(|name| unsigned.eq_ignore_ascii_case(name));
+    let value: f64 = plain.parse().map_err(|_| bad("invalid syntax"))?;
+    if value.is_infinite() && !infinite {
+        return Err(bad("value out of range"));
+    }
+    // The sign of a NaN says nothing; give the one NaN everybody has.
+    Ok(if value.is_nan() { f64::NAN } else { value })
+}
+
+fn underscores_separate_digits(text: &str) -> bool {
+    let prefixed = text.len() >= 2 && matches!(&text.as_bytes()[..2], b"0x" | b"0X");
+    let body = if prefixed { &text.as_bytes()[2..] } else { text.as_bytes() };
+    let is_digit = |b: u8| b.is_ascii_digit() || prefixed && b.is_ascii_hexdigit();
+    let mut after_digit = prefixed;
+    let mut after_underscore = false;
+    for &b in body {
+        if b == b'_' {
+            if !after_digit {
+                return false;
+            }
+        } else if after_underscore && !is_digit(b) {
+            return false;
+        }
+        after_underscore = b == b'_';
+        after_digit = is_digit(b);
+    }
+    !after_underscore
+}
+
+/// An integer whose base its prefix tells, as Go's `strconv.ParseInt(s, 0, 64)`.
+fn parse_integer(text: &str) -> Option<i64> {
+    let (negative, body) = match text.strip_prefix('-') {
+        Some(body) => (true, body),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let lower = body.to_ascii_lowercase();
+    let (digits, base) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (&lower[2..], 16),
+        [b'0', _, ..] => (&lower[1..], 8),
+        _ => (lower.as_str(), 10),
+    };
+    if !digits.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let signed = if negative { format!("-{digits}") } else { digits.to_owned() };
+    i64::from_str_radix(&signed, base).ok()
+}
+
+/// Units of a duration, largest first, with their length in ms.
+const UNITS: &[(&str, i64)] = &[
+    ("y", 365 * 86_400_000),
+    ("w", 7 * 86_400_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
+
+/// Longest duration in ms: what 64 bits of nanoseconds hold (about 292 years).
+const DURATION_MS_MAX: i64 = i64::MAX / 1_000_000;
+
+/// The length of a duration such as `1h30m` in milliseconds: whole numbers with units, the units
+/// descending, each at most once. A bare `0` is allowed.
+///
+/// # Errors
+/// Not such a text, or longer than 292 years.
+pub fn parse_duration(text: &str) -> Result<i64, NumberError> {
+    let invalid = || NumberError(format!("not a valid duration string: {}", Quoted(text)));
+    match text {
+        "" => return Err(NumberError("empty duration string".to_owned())),
+        "0" => return Ok(0),
+        _ => {}
+    }
+    let (mut rest, mut units, mut total) = (text, UNITS, 0i64);
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(is_digit).len();
+        let number: u64 = rest[..digits].parse().map_err(|_| invalid())?;
+        rest = &rest[digits..];
+        let letters = rest.find(is_digit).unwrap_or(rest.len());
+        let unit = &rest[..letters];
+        rest = &rest[letters..];
+        if unit.is_empty() {
+            return Err(invalid());
+        }
+        if !UNITS.iter().any(|(name, _)| *name == unit) {
+            let message = format!("unknown unit {} in duration {}", Quoted(unit), Quoted(text));
+            return Err(NumberError(message));
+        }
+        let index = units.iter().position(|(name, _)| *name == unit).ok_or_else(invalid)?;
+        total = i64::try_from(number)
+            .ok()
+            .and_then(|n| n.checked_mul(units[index].1))
+            .and_then(|ms| ms.checked_add(total))
+            .filter(|ms| *ms <= DURATION_MS_MAX)
+            .ok_or_else(|| NumberError("duration out of range".to_owned()))?;
+        units = &units[index + 1..];
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_go_reads_them() {
+        let good = [
+            ("1", 1.0),
+            ("1.5", 1.5),
+            (".5", 0.5),
+            ("5.", 5.0),
+            ("1e3", 1000.0),
+            ("0x1f", 31.0),
+            ("0X_1f", 31.0),
+            ("010", 8.0),
+            ("08", 8.0),
+            ("1_000", 1000.0),
+            ("1_0.5_0", 10.5),
+            ("+7", 7.0),
+            ("-0x10", -16.0),
+            ("9223372036854775808", 9_223_372_036_854_775_808.0),
+        ];
+        for (text, value) in good {
+            assert_eq!(parse_number(text), Ok(value), "{text}");
+        }
+        assert!(parse_number("nAn").is_ok_and(f64::is_nan));
+        assert_eq!(parse_number("-inf"), Ok(f64::NEG_INFINITY));
+        for text in ["", "0x", "1__0", "_1", "1_", "x", "1e999"] {
+            assert!(parse_number(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            parse_number("1e999").map_err(|e| e.to_string()),
+            Err("strconv.ParseFloat: parsing \"1e999\": value out of range".to_owned())
+        );
+    }
+
+    #[test]
+    fn durations_descend_and_are_bounded() {
+        assert_eq!(parse_duration("1h30m"), Ok(5_400_000));
+        assert_eq!(parse_duration("1y2w3d4h5m6s7ms"), Ok(33_019_506_007));
+        assert_eq!(parse_duration("0"), Ok(0));
+        let error = |text| parse_duration(text).map_err(|e| e.to_string());
+        let invalid = |text: &str| Err(format!("not a valid duration string: \"{text}\""));
+        assert_eq!(error("1m1h"), invalid("1m1h"));
+        assert_eq!(error("1m1m"), invalid("1m1m"));
+        assert_eq!(error("5"), invalid("5"));
+        assert_eq!(error("1hs"), Err("unknown unit \"hs\" in duration \"1hs\"".to_owned()));
+        assert_eq!(error("1000y"), Err("duration out of range".to_owned()));
+        assert_eq!(error(""), Err("empty duration string".to_owned()));
+    }
+}
