@@ -3,6 +3,7 @@
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
 
 pub mod cli;
+pub mod config;
 pub mod http;
 pub mod ingest;
 pub mod model;
