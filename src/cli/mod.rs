@@ -95,3 +95,6 @@ mod tests {
         assert!(Cli::try_parse_from(["tidewatch", "serve", "--no-such-flag"]).is_err());
     }
 }
+//! The command line.
+
+pub mod test_promql;

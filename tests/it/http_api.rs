@@ -19,12 +19,13 @@ use tidewatch::ingest::{Ingest, WriteMode};
 use tidewatch::model::histogram::IntHistogram;
 use tidewatch::model::source::HistogramPoint;
 use tidewatch::model::{
-    BucketSpan, Clock, Exemplar, Histogram, Labels, ManualClock, MetricMetadata, MetricType, Sample,
-    SeriesEntry, Timestamp, WriteBatch, stale_nan,
+    BucketSpan, Clock, Exemplar, Histogram, Labels, ManualClock, MetricMetadata, MetricType,
+    Sample, SeriesEntry, Timestamp, WriteBatch, stale_nan,
 };
 use tidewatch::promql::{Engine, EngineOptions};
 use tidewatch::runtime::CpuPool;
 use tidewatch::storage::{Store, StoreOptions};
+use tidewatch::telemetry::Registry;
 use tower::ServiceExt;
 
 /// 2025-11-21 04:00:00 UTC: the present of all golden files.
@@ -36,15 +37,16 @@ struct Server {
     _dir: TempDir,
 }
 
-fn server() -> Server {
+async fn server() -> Server {
     let dir = tempfile::tempdir().expect("temporary directory");
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp(NOW)));
     let options = StoreOptions::new(dir.path(), Arc::clone(&clock));
     let store = Arc::new(Store::open(options, &|_| ()).expect("store opens"));
-    fill(&Ingest::new(Arc::clone(&store)));
+    fill(&Ingest::new(Arc::clone(&store))).await;
     let engine = Engine::new(EngineOptions { clock: Arc::clone(&clock), ..Default::default() });
     let pool = CpuPool::new("golden", 2, 64).expect("pool");
-    let state = HttpState::new(Arc::new(engine), pool, clock, http_options(), None);
+    let state =
+        HttpState::new(Arc::new(engine), pool, clock, Registry::new(), http_options(), None);
     state.set_live_config(LiveConfig {
         yaml: "global:\n  scrape_interval: 15s\n".into(),
         external_labels: labels(&[("region", "eu"), ("job", "ignored")]),
@@ -84,7 +86,7 @@ struct Content {
     exemplars: Vec<Exemplar>,
 }
 
-fn fill(ingest: &Ingest) {
+async fn fill(ingest: &Ingest) {
     let contents = contents();
     let packed: Vec<Labels> = contents.iter().map(|c| labels(&c.labels)).collect();
     let mut batch = WriteBatch { metadata: metadata(), ..WriteBatch::default() };
@@ -103,7 +105,7 @@ fn fill(ingest: &Ingest) {
         batch.exemplars.extend(content.exemplars);
     }
     let submitted = ingest.submit(&batch, WriteMode::Whole).expect("accepted");
-    submitted.wait().expect("written");
+    submitted.durable().await.expect("written");
 }
 
 /// Samples every 15 s of the last five minutes.
@@ -127,7 +129,11 @@ fn contents() -> Vec<Content> {
             exemplars: vec![exemplar(NOW - 45_521, 0.067), exemplar(NOW - 10_000, 0.5)],
             ..Content::default()
         },
-        Content { labels: requests("500"), samples: every_15_s(|n| n as f64), ..Content::default() },
+        Content {
+            labels: requests("500"),
+            samples: every_15_s(|n| n as f64),
+            ..Content::default()
+        },
         Content { labels: bucket("0.1"), samples: every_15_s(|n| n as f64), ..Content::default() },
         Content {
             labels: bucket("+Inf"),
@@ -242,10 +248,8 @@ async fn answer(router: &Router, request: Request<Body>) -> String {
 
 /// Blanks what differs from machine to machine and from run to run.
 fn redacted(body: &str) -> String {
-    let volatile = concat!(
-        r#""(CWD|hostname)":"[^"]*"|"#,
-        r#""(GOMAXPROCS|[a-zA-Z]+Time)":[0-9][0-9.e-]*"#
-    );
+    let volatile =
+        concat!(r#""(CWD|hostname)":"[^"]*"|"#, r#""(GOMAXPROCS|[a-zA-Z]+Time)":[0-9][0-9.e-]*"#);
     let volatile = regex::Regex::new(volatile).expect("valid pattern");
     volatile
         .replace_all(body, |found: &regex::Captures<'_>| {
@@ -261,7 +265,7 @@ fn redacted(body: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_is_the_golden_one() {
-    let server = server();
+    let server = server().await;
     let update = std::env::var_os("TIDEWATCH_UPDATE_GOLDENS").is_some();
     let mut wrong = Vec::new();
     for golden in Golden::all() {
