@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod query;
 mod serve;
+mod test_promql;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -33,8 +34,18 @@ enum Command {
     /// Query a server, or the data directory of a stopped one
     #[command(subcommand)]
     Query(query::QueryCommand),
+    /// Run tests
+    #[command(subcommand)]
+    Test(TestCommand),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
+}
+
+/// What to test.
+#[derive(Debug, Subcommand)]
+enum TestCommand {
+    /// Run scripts in the promqltest language
+    Promql(test_promql::TestPromqlArgs),
 }
 
 /// Why a command failed.
@@ -75,6 +86,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Serve(args) => serve::run(*args),
         Command::Check(command) => check::run(&command),
         Command::Query(command) => query::run(command),
+        Command::Test(TestCommand::Promql(args)) => Ok(test_promql::run(&args)),
         Command::Completions(args) => completions::run(&args),
     }
 }
@@ -95,6 +107,3 @@ mod tests {
         assert!(Cli::try_parse_from(["tidewatch", "serve", "--no-such-flag"]).is_err());
     }
 }
-//! The command line.
-
-pub mod test_promql;
