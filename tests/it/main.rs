@@ -6,3 +6,4 @@ mod crash_kill;
 mod http_api;
 mod statsd;
 mod support;
+mod tidy;
