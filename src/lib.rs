@@ -2,7 +2,9 @@
 //!
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
 
+pub mod app;
 pub mod cli;
+pub mod config;
 pub mod http;
 pub mod ingest;
 pub mod model;
