@@ -162,6 +162,7 @@ impl Base {
             Arc::new(engine),
             query_pool.clone(),
             Arc::clone(&clock),
+            registry.clone(),
             http,
             Some(orders),
         );
@@ -209,7 +210,7 @@ async fn open_early(
     let early =
         listener.try_clone().map_err(|error| ServeError::io("sharing the HTTP socket", error))?;
     let early = tokio_listener(early)?;
-    let router = http::router(base.state.clone(), metrics::router(base.registry.clone()));
+    let router = http::router(base.state.clone(), Router::new());
     let (trigger, shutdown) = Shutdown::new();
     let mut tasks = Tasks::new();
     tasks.spawn("early HTTP server", async move {
@@ -333,9 +334,7 @@ fn receiver_router(base: &Base, ingest: &Ingest, store: &Arc<Store>) -> Router {
     metrics::register_remote_write(&base.registry, Arc::clone(&counters));
     let write = RemoteWriteState::new(ingest.clone(), base.write_pool.clone(), counters);
     let read = RemoteReadState::new(store.source(), base.query_pool.clone());
-    remote_write::router(write)
-        .merge(remote_read::router(read))
-        .merge(metrics::router(base.registry.clone()))
+    remote_write::router(write).merge(remote_read::router(read))
 }
 
 /// Stops the stages in order and closes the store.

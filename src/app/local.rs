@@ -16,6 +16,7 @@ use crate::model::{Clock, SystemClock};
 use crate::promql::{Engine, EngineOptions};
 use crate::runtime::CpuPool;
 use crate::storage::{Store, StoreOptions};
+use crate::telemetry::Registry;
 
 /// The body of the API's answer to a GET of `path` (with its query), from the data in `dir`.
 ///
@@ -53,7 +54,14 @@ async fn ask(store: Arc<Store>, clock: Arc<dyn Clock>, path: &str) -> Result<Vec
         pool: Some(Arc::clone(pool.pool())),
         ..EngineOptions::default()
     });
-    let state = HttpState::new(Arc::new(engine), pool, clock, HttpOptions::default(), None);
+    let state = HttpState::new(
+        Arc::new(engine),
+        pool,
+        clock,
+        Registry::new(),
+        HttpOptions::default(),
+        None,
+    );
     state.open(store);
     let request = Request::get(path).body(Body::empty()).map_err(|error| {
         ServeError::io("making the request", io::Error::other(error.to_string()))

@@ -1,35 +1,13 @@
-//! The parts' counters as metric families, and `/metrics`.
+//! The parts' counters as metric families.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use axum::Router;
-use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
 use crate::remote_write::{RemoteWriteMetrics, Version};
 use crate::runtime::CpuPool;
 use crate::statsd::StatsdMetrics;
 use crate::storage::Store;
-use crate::telemetry::{
-    Exposition, MetricFamily, Registry, build_info, cpu_pool_metrics, process_metrics,
-    write_exposition,
-};
-
-/// The route of the own metrics.
-pub(super) fn router(registry: Registry) -> Router {
-    Router::new().route("/metrics", get(expose)).with_state(registry)
-}
-
-async fn expose(State(registry): State<Registry>, headers: HeaderMap) -> Response {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    let format = Exposition::negotiate(accept);
-    let text = write_exposition(format, &registry.gather());
-    ([(CONTENT_TYPE, format.content_type())], text).into_response()
-}
+use crate::telemetry::{MetricFamily, Registry, build_info, cpu_pool_metrics, process_metrics};
 
 /// Registers what every server has.
 pub(super) fn register(registry: &Registry, store: &Arc<Store>, pools: &[&CpuPool]) {

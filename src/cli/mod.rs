@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod query;
 mod serve;
+pub mod test_promql;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -95,6 +96,3 @@ mod tests {
         assert!(Cli::try_parse_from(["tidewatch", "serve", "--no-such-flag"]).is_err());
     }
 }
-//! The command line.
-
-pub mod test_promql;
