@@ -1,8 +1,8 @@
-pub mod cli;
 //! Tidewatch: one binary to receive, store, query and alert on metrics.
 //!
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
 
+pub mod cli;
 pub mod http;
 pub mod ingest;
 pub mod model;

@@ -26,9 +26,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 pub use cors::CorsOrigin;
-pub use state::{
-    BuildInfo, HttpOptions, HttpState, LifecycleOrder, LiveConfig, Readiness,
-};
+pub use state::{BuildInfo, HttpOptions, HttpState, LifecycleOrder, LiveConfig, Readiness};
 
 /// Every route, as (method, path). A path with braces has parameters.
 pub const ROUTES: &[(&str, &str)] = &[

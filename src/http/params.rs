@@ -120,9 +120,7 @@ impl Params {
             sets.push(matchers);
         }
         if sets.iter().any(|set| set.iter().all(|matcher| matcher.matches(""))) {
-            return Err(ApiError::bad_data(
-                "match[] must contain at least one non-empty matcher",
-            ));
+            return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
         }
         Ok(sets)
     }

@@ -244,9 +244,7 @@ impl HttpState {
     ) -> Result<tokio::sync::SemaphorePermit<'_>, ApiError> {
         match tokio::time::timeout(patience, self.0.queries.acquire()).await {
             Ok(place) => Ok(place.expect("BUG: the semaphore is never closed")),
-            Err(_) => {
-                Err(ApiError::new(ErrorKind::Timeout, "query timed out in query queue"))
-            }
+            Err(_) => Err(ApiError::new(ErrorKind::Timeout, "query timed out in query queue")),
         }
     }
 }
