@@ -3,6 +3,7 @@
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
 
 pub mod cli;
+pub mod config;
 pub mod http;
 pub mod ingest;
 pub mod model;
@@ -12,3 +13,4 @@ pub mod remote_write;
 pub mod runtime;
 pub mod statsd;
 pub mod storage;
+pub mod telemetry;

@@ -11,7 +11,7 @@ use url::form_urlencoded;
 use crate::model::labels::Quoted;
 use crate::model::limits::FORM_BODY_BYTES_MAX;
 use crate::model::{Matcher, Timestamp};
-use crate::promql::parser::parse_metric_selector;
+use crate::promql::parse_metric_selector;
 
 use super::error::{ApiError, ErrorKind};
 use super::times;

@@ -4,6 +4,7 @@
 //! else happens on the CPU pool. Never here: decoding, storage.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
@@ -27,6 +28,10 @@ use super::respond::{WriteError, respond};
 /// largest. Beyond it senders are asked to come back, so that many of them at once cannot exhaust
 /// memory.
 const BODIES_KIB_MAX: usize = 256 << 10;
+
+/// How long a body may take to arrive; Prometheus gives up sending after 30 s by default. A sender
+/// that stalls must not hold its room for ever.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the receiver needs; cheap to clone.
 #[derive(Clone, Debug)]
@@ -108,7 +113,9 @@ fn reserve<'s>(
 }
 
 async fn read(body: Body) -> Result<Bytes, WriteError> {
-    match Limited::new(body, WRITE_BODY_BYTES_MAX).collect().await {
+    let read = Limited::new(body, WRITE_BODY_BYTES_MAX).collect();
+    let in_time = tokio::time::timeout(BODY_TIMEOUT, read).await;
+    match in_time.map_err(|_| WriteError::BodyTimeout)? {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(WriteError::BodyTooLarge),
         Err(error) => Err(WriteError::Body(error.to_string())),

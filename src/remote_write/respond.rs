@@ -11,7 +11,7 @@
 //! | body not snappy or protobuf, or too large when decoded | 400 | 400 |
 //! | body too large as received | 413 | 413 |
 //! | headers not acceptable | 415 | 415 |
-//! | too much to do | 503 with `Retry-After` | 503 with `Retry-After` |
+//! | too much to do, or the body is slow to arrive | 503 with `Retry-After` | the same |
 //! | cannot write | 500 | 500 |
 //!
 //! Overload is 503, not 429: senders retry 503 always, 429 only when told to. Every answer to a
@@ -51,6 +51,8 @@ pub enum WriteError {
     UnsupportedMedia(String),
     /// The body is larger than [`WRITE_BODY_BYTES_MAX`].
     BodyTooLarge,
+    /// The body did not arrive in time.
+    BodyTimeout,
     /// The body ended early or could not be read; says why.
     Body(String),
     /// The body is not a snappy block, or too large a one.
@@ -70,6 +72,7 @@ impl fmt::Display for WriteError {
             WriteError::BodyTooLarge => {
                 write!(f, "request body has more than {WRITE_BODY_BYTES_MAX} bytes")
             }
+            WriteError::BodyTimeout => f.write_str("request body did not arrive in time"),
             WriteError::Body(why) => write!(f, "request body could not be read: {why}"),
             WriteError::Snappy(error) => error.fmt(f),
             WriteError::Wire(error) => error.fmt(f),
@@ -102,7 +105,7 @@ impl From<IngestError> for WriteError {
 /// The answer to a request. `version` is `None` when the headers did not name one.
 pub fn respond(version: Option<Version>, result: &Result<WriteOutcome, WriteError>) -> Response {
     let mut response = match result {
-        Ok(outcome) if is_complete(version, outcome) => StatusCode::NO_CONTENT.into_response(),
+        Ok(outcome) if outcome.rejected == 0 => StatusCode::NO_CONTENT.into_response(),
         Ok(outcome) => plain(StatusCode::BAD_REQUEST, &reasons(outcome)),
         Err(error) => plain(status(error), &sentence(error)),
     };
@@ -117,15 +120,6 @@ pub fn respond(version: Option<Version>, result: &Result<WriteOutcome, WriteErro
     response
 }
 
-/// Whether the sender may take everything as written. Of remote write 1.0 only labels count here:
-/// other faults either rolled the request back or, for exemplars, do not matter to it.
-fn is_complete(version: Option<Version>, outcome: &WriteOutcome) -> bool {
-    match version {
-        Some(Version::V2) => outcome.rejected == 0,
-        _ => outcome.invalid_series == 0,
-    }
-}
-
 fn status(error: &WriteError) -> StatusCode {
     match error {
         WriteError::UnsupportedMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -134,9 +128,9 @@ fn status(error: &WriteError) -> StatusCode {
         | WriteError::Snappy(_)
         | WriteError::Wire(_)
         | WriteError::Ingest(IngestError::Rejected(_)) => StatusCode::BAD_REQUEST,
-        WriteError::Overloaded | WriteError::Ingest(IngestError::Overloaded) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        WriteError::Overloaded
+        | WriteError::BodyTimeout
+        | WriteError::Ingest(IngestError::Overloaded) => StatusCode::SERVICE_UNAVAILABLE,
         WriteError::Ingest(IngestError::Unavailable(_)) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -161,7 +155,7 @@ fn reasons(outcome: &WriteOutcome) -> String {
 }
 
 fn is_overload(result: &Result<WriteOutcome, WriteError>) -> bool {
-    matches!(result, Err(WriteError::Overloaded | WriteError::Ingest(IngestError::Overloaded)))
+    result.as_ref().is_err_and(|error| status(error) == StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// A plain text answer, ended by a line feed as Go's servers do.
@@ -211,8 +205,6 @@ mod tests {
         assert_eq!(text(v2).await, "reason 0\nreason 1\nand 3 more\n");
         let v1 = respond(Some(Version::V1), &Ok(outcome(1, 1)));
         assert_eq!((v1.status(), written(&v1)), (StatusCode::BAD_REQUEST, None));
-        let exemplars_only = respond(Some(Version::V1), &Ok(outcome(1, 0)));
-        assert_eq!(exemplars_only.status(), StatusCode::NO_CONTENT);
     }
 
     #[test]
@@ -227,6 +219,7 @@ mod tests {
             (WriteError::Ingest(rejected), 400),
             (WriteError::Ingest(IngestError::Overloaded), 503),
             (WriteError::Overloaded, 503),
+            (WriteError::BodyTimeout, 503),
             (WriteError::Ingest(IngestError::Unavailable("disk is full".into())), 500),
         ];
         for (error, expected) in cases {

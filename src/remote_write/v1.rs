@@ -198,10 +198,8 @@ fn push_exemplar(
     within(batch.exemplars.len(), EXEMPLARS_MAX, "exemplars")?;
     match exemplar_labels(body) {
         Ok(labels) => batch.exemplars.push(Exemplar { labels, value, timestamp }),
-        Err(error) => {
-            rejections.exemplars += 1;
-            rejections.explain(|| format!("exemplar: {error}"));
-        }
+        // As in Prometheus an exemplar is no reason to refuse a request of this version.
+        Err(_) => rejections.exemplars += 1,
     }
     Ok(())
 }
