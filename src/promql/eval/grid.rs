@@ -68,6 +68,12 @@ impl Reach {
         let last = self.end(self.steps.saturating_sub(1));
         (self.first_end.saturating_sub(range).saturating_add(1), last)
     }
+
+    /// As [`Reach::bounds`], widened by margins (ms) before and after.
+    pub(crate) fn wide_bounds(&self, range: i64, (before, after): (i64, i64)) -> (i64, i64) {
+        let (first, last) = self.bounds(range);
+        (first.saturating_sub(before), last.saturating_add(after))
+    }
 }
 
 #[cfg(test)]

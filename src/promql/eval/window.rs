@@ -5,7 +5,7 @@ use crate::model::source::HistogramPoint;
 use crate::model::{Labels, SeriesData, is_stale_nan};
 
 use super::super::annotations::Notes;
-use super::super::ast::Span;
+use super::super::ast::{EdgeMode, Span};
 use super::super::error::QueryError;
 use super::super::features::Features;
 use super::block::{Row, SharedHistogram};
@@ -27,6 +27,31 @@ pub(crate) struct RangeCall {
     pub(crate) params: Vec<Vec<f64>>,
     /// Where the first argument stands; annotations point there.
     pub(crate) first_arg: Span,
+    /// How the windows' edges are treated.
+    pub(crate) edge: EdgeMode,
+    /// How far an extended window reaches over its edges, in ms.
+    pub(crate) lookback: i64,
+}
+
+impl RangeCall {
+    /// Whether the edges of the windows are interpolated.
+    pub(crate) fn smoothed(&self) -> bool {
+        self.edge == EdgeMode::Smoothed
+    }
+
+    /// How far windows reach over their (start, end), in ms.
+    pub(crate) fn margins(&self) -> (i64, i64) {
+        margins(self.edge, self.lookback)
+    }
+}
+
+/// How far windows reach over their (start, end), in ms.
+pub(crate) fn margins(edge: EdgeMode, lookback: i64) -> (i64, i64) {
+    match edge {
+        EdgeMode::Plain => (0, 0),
+        EdgeMode::Anchored => (lookback, 0),
+        EdgeMode::Smoothed => (lookback, lookback),
+    }
 }
 
 /// One series of a call.
@@ -47,7 +72,8 @@ pub(crate) struct RangeRow<'a> {
     pub(crate) looked_at: u64,
 }
 
-/// The samples of one window: `start < timestamp <= end`.
+/// The samples of one window, `start < timestamp <= end`; an extended one has some beyond.
+#[derive(Clone, Copy)]
 pub(crate) struct Window<'a> {
     /// Timestamps of the float samples.
     pub(crate) timestamps: &'a [i64],
@@ -91,13 +117,15 @@ impl RangeRow<'_> {
         let data = self.data;
         let mut floats = Slider::default();
         let mut histograms = Slider::default();
+        let (before, after) = self.call.margins();
         for step in 0..self.call.grid.steps {
             let end = self.call.reach.end(step);
             let start = end.saturating_sub(self.call.range);
-            floats.slide(start, end, data.timestamps.len(), |i| data.timestamps[i]);
+            let (from, to) = (start.saturating_sub(before), end.saturating_add(after));
+            floats.slide(from, to, data.timestamps.len(), |i| data.timestamps[i]);
             if !data.histograms.is_empty() {
                 let time = |i: usize| data.histograms[i].timestamp;
-                histograms.slide(start, end, data.histograms.len(), time);
+                histograms.slide(from, to, data.histograms.len(), time);
             }
             let seen = floats.len() + histograms.len();
             if seen == 0 {
