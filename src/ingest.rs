@@ -4,8 +4,15 @@
 //! acknowledgement. Never here: protocols, sockets, decoding.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::model::WriteBatch;
+use crate::model::labels::decode_pairs;
+use crate::model::limits::{
+    EXEMPLAR_LABELS_BYTES_MAX, HISTOGRAM_BUCKETS_MAX, SAMPLE_FUTURE_MS_MAX,
+};
+use crate::model::{Histogram, LabelError, Labels, Timestamp, WriteBatch};
+use crate::storage::journal::QueueError;
+use crate::storage::{Appender, BatchSeries, StorageError, Store};
 
 /// How a batch with elements that cannot be accepted is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +44,22 @@ pub struct WriteOutcome {
 /// Most rejection reasons one answer spells out.
 pub const REASONS_MAX: usize = 10;
 
+impl WriteOutcome {
+    fn reject(&mut self, reason: impl FnOnce() -> String) {
+        self.rejected += 1;
+        if self.reasons.len() < REASONS_MAX {
+            self.reasons.push(reason());
+        }
+    }
+}
+
 /// A batch that was taken but is not yet on disk.
 #[must_use = "a batch is acknowledged only after `durable` or `wait` returned Ok"]
 #[derive(Debug)]
 pub struct Submitted {
     outcome: WriteOutcome,
+    /// Absent when nothing had to be written.
+    acknowledged: Option<tokio::sync::oneshot::Receiver<Result<(), StorageError>>>,
 }
 
 impl Submitted {
@@ -50,7 +68,10 @@ impl Submitted {
     /// # Errors
     /// The commit failed: nothing may be acknowledged.
     pub async fn durable(self) -> Result<WriteOutcome, IngestError> {
-        Ok(self.outcome)
+        match self.acknowledged {
+            Some(acknowledged) => finish(self.outcome, acknowledged.await.ok()),
+            None => Ok(self.outcome),
+        }
     }
 
     /// Blocks the thread until the batch is on disk. For threads outside the runtime.
@@ -58,7 +79,20 @@ impl Submitted {
     /// # Errors
     /// The commit failed: nothing may be acknowledged.
     pub fn wait(self) -> Result<WriteOutcome, IngestError> {
-        Ok(self.outcome)
+        match self.acknowledged {
+            Some(acknowledged) => finish(self.outcome, acknowledged.blocking_recv().ok()),
+            None => Ok(self.outcome),
+        }
+    }
+}
+
+fn finish(
+    outcome: WriteOutcome,
+    answer: Option<Result<(), StorageError>>,
+) -> Result<WriteOutcome, IngestError> {
+    match answer.unwrap_or(Err(StorageError::Closed)) {
+        Ok(()) => Ok(outcome),
+        Err(error) => Err(IngestError::Unavailable(error.to_string())),
     }
 }
 
@@ -88,9 +122,16 @@ impl std::error::Error for IngestError {}
 
 /// The handle receivers hold; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Ingest {}
+pub struct Ingest {
+    store: Arc<Store>,
+}
 
 impl Ingest {
+    /// The door to `store`.
+    pub fn new(store: Arc<Store>) -> Ingest {
+        Ingest { store }
+    }
+
     /// Looks up the batch's series, checks every element and puts what is accepted into the head
     /// and the journal's queue. CPU work: call it on the CPU pool, not on the runtime.
     ///
@@ -98,9 +139,188 @@ impl Ingest {
     /// See [`IngestError`].
     pub fn submit(
         &self,
-        _batch: &WriteBatch<'_>,
-        _mode: WriteMode,
+        batch: &WriteBatch<'_>,
+        mode: WriteMode,
     ) -> Result<Submitted, IngestError> {
-        Err(IngestError::Unavailable("not opened".into()))
+        let appender = self.store.appender();
+        if let Some(fault) = appender.write_fault() {
+            return Err(IngestError::Unavailable(fault.to_string()));
+        }
+        let mut check = Check::new(batch, &appender);
+        check.elements();
+        if mode == WriteMode::Whole && check.outcome.rejected > 0 {
+            return Err(IngestError::Rejected(check.rolled_back()));
+        }
+        check.series();
+        let Check { series, outcome, .. } = check;
+        if !batch.metadata.is_empty() {
+            let added = self.store.add_metadata(&batch.metadata);
+            added.map_err(|error| IngestError::Unavailable(error.to_string()))?;
+        }
+        if outcome.samples + outcome.histograms + outcome.exemplars == 0 {
+            return Ok(Submitted { outcome, acknowledged: None });
+        }
+        let (acknowledge, acknowledged) = tokio::sync::oneshot::channel();
+        let acknowledge = Box::new(move |result| {
+            let _ = acknowledge.send(result); // the sender of the batch may have gone away
+        });
+        match appender.append(batch, series, acknowledge) {
+            Ok(()) => Ok(Submitted { outcome, acknowledged: Some(acknowledged) }),
+            Err(QueueError::Full) => Err(IngestError::Overloaded),
+            Err(QueueError::Stopped(error)) => Err(IngestError::Unavailable(error.to_string())),
+        }
     }
+}
+
+/// "Left out", as the store wants it.
+const LEFT_OUT: u32 = u32::MAX;
+/// "Accepted so far"; replaced by the series' number.
+const ACCEPTED: u32 = 0;
+
+/// The checks of one batch.
+struct Check<'a, 'b> {
+    batch: &'a WriteBatch<'b>,
+    appender: &'a Appender<'a>,
+    oldest: i64,
+    newest: i64,
+    series: BatchSeries,
+    outcome: WriteOutcome,
+}
+
+impl<'a, 'b> Check<'a, 'b> {
+    fn new(batch: &'a WriteBatch<'b>, appender: &'a Appender<'a>) -> Check<'a, 'b> {
+        let series = BatchSeries {
+            samples: vec![ACCEPTED; batch.samples.len()],
+            histograms: vec![ACCEPTED; batch.histograms.len()],
+            exemplars: vec![ACCEPTED; batch.exemplars.len()],
+        };
+        let oldest = appender.oldest_kept();
+        let newest = appender.now().saturating_add(SAMPLE_FUTURE_MS_MAX);
+        Check { batch, appender, oldest, newest, series, outcome: WriteOutcome::default() }
+    }
+
+    /// Checks every sample, histogram and exemplar by itself.
+    fn elements(&mut self) {
+        let range = self.oldest..=self.newest;
+        for (i, sample) in self.batch.samples.iter().enumerate() {
+            if !range.contains(&sample.timestamp.0) {
+                self.series.samples[i] = LEFT_OUT;
+                let (oldest, newest) = (self.oldest, self.newest);
+                self.outcome.reject(|| out_of_range("sample", sample.timestamp, oldest, newest));
+            }
+        }
+        for (i, point) in self.batch.histograms.iter().enumerate() {
+            if let Err(reason) = self.check_histogram(point.timestamp, &point.histogram) {
+                self.series.histograms[i] = LEFT_OUT;
+                self.outcome.reject(|| reason);
+            }
+        }
+        for (i, exemplar) in self.batch.exemplars.iter().enumerate() {
+            let bytes = exemplar.labels.as_packed().len();
+            if bytes > EXEMPLAR_LABELS_BYTES_MAX || !range.contains(&exemplar.timestamp.0) {
+                // as in Prometheus a bad exemplar is left out and does not fail its samples
+                self.series.exemplars[i] = LEFT_OUT;
+            }
+        }
+    }
+
+    fn check_histogram(&self, timestamp: i64, histogram: &Histogram) -> Result<(), String> {
+        if !(self.oldest..=self.newest).contains(&timestamp) {
+            return Err(out_of_range("histogram", Timestamp(timestamp), self.oldest, self.newest));
+        }
+        let buckets = match histogram {
+            Histogram::Int(h) => h.positive_deltas.len() + h.negative_deltas.len(),
+            Histogram::Float(h) => h.positive_buckets.len() + h.negative_buckets.len(),
+        };
+        if buckets > HISTOGRAM_BUCKETS_MAX {
+            return Err(format!(
+                "histogram has {buckets} buckets, at most {HISTOGRAM_BUCKETS_MAX} are accepted"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Finds or creates the series and gives their numbers to what was accepted of them.
+    fn series(&mut self) {
+        let mut numbers = self.appender.find(&self.batch.series);
+        let (mut sample, mut histogram, mut exemplar) = (0, 0, 0);
+        for (entry, number) in self.batch.series.iter().zip(&mut numbers) {
+            let samples = sample..sample + entry.samples as usize;
+            let histograms = histogram..histogram + entry.histograms as usize;
+            let exemplars = exemplar..exemplar + entry.exemplars as usize;
+            (sample, histogram, exemplar) = (samples.end, histograms.end, exemplars.end);
+            if *number == LEFT_OUT {
+                let wanted = number_accepted(&self.series.samples[samples.clone()])
+                    + number_accepted(&self.series.histograms[histograms.clone()])
+                    + number_accepted(&self.series.exemplars[exemplars.clone()]);
+                if wanted > 0 {
+                    *number = self.create(entry.labels);
+                }
+            }
+            let outcome = &mut self.outcome;
+            outcome.samples += set_numbers(&mut self.series.samples[samples], *number);
+            outcome.histograms += set_numbers(&mut self.series.histograms[histograms], *number);
+            outcome.exemplars += set_numbers(&mut self.series.exemplars[exemplars], *number);
+        }
+    }
+
+    fn create(&mut self, packed: &[u8]) -> u32 {
+        let labels = match validate(packed) {
+            Ok(labels) => labels,
+            Err(error) => {
+                self.outcome.invalid_series += 1;
+                self.outcome.reject(|| format!("series is not valid: {error}"));
+                return LEFT_OUT;
+            }
+        };
+        self.appender.get_or_create(&labels).unwrap_or_else(|| {
+            let max = self.appender.series_max();
+            self.outcome.reject(|| {
+                format!("series {labels} not created: the limit of {max} active series is reached")
+            });
+            LEFT_OUT
+        })
+    }
+
+    /// What is reported when nothing is written.
+    fn rolled_back(self) -> WriteOutcome {
+        WriteOutcome { samples: 0, histograms: 0, exemplars: 0, ..self.outcome }
+    }
+}
+
+fn number_accepted(series: &[u32]) -> usize {
+    series.iter().filter(|number| **number != LEFT_OUT).count()
+}
+
+fn set_numbers(series: &mut [u32], number: u32) -> u64 {
+    let mut set = 0;
+    for slot in series.iter_mut().filter(|slot| **slot != LEFT_OUT) {
+        *slot = number;
+        set += u64::from(number != LEFT_OUT);
+    }
+    set
+}
+
+fn out_of_range(what: &str, timestamp: Timestamp, oldest: i64, newest: i64) -> String {
+    if timestamp.0 > newest {
+        format!("out of bounds: {what} at {timestamp} is more than 10 minutes in the future")
+    } else {
+        let oldest = Timestamp(oldest);
+        format!(
+            "out of bounds: {what} at {timestamp} is older than the retention, which begins at {oldest}"
+        )
+    }
+}
+
+/// A label set with a metric name from the bytes a sender gave.
+fn validate(packed: &[u8]) -> Result<Labels, String> {
+    let labels = match Labels::from_packed(packed) {
+        Err(LabelError::NotCanonical) => decode_pairs(packed).and_then(Labels::from_pairs),
+        other => other,
+    };
+    let labels = labels.map_err(|error| error.to_string())?;
+    if labels.metric_name().is_empty() {
+        return Err(format!("{labels} has no metric name"));
+    }
+    Ok(labels)
 }

@@ -1,3 +1,16 @@
+//! Tidewatch: one binary to receive, store, query and alert on metrics.
+//!
+//! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
+
+pub mod cli;
+pub mod config;
+pub mod http;
 pub mod ingest;
 pub mod model;
 pub mod promql;
+pub mod remote_read;
+pub mod remote_write;
+pub mod runtime;
+pub mod statsd;
+pub mod storage;
+pub mod telemetry;

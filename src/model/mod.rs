@@ -4,6 +4,7 @@
 //! In: nothing. Out: plain types. Never here: I/O, threads, async, locks; the only clock is behind
 //! the [`Clock`] trait.
 
+pub mod buckets;
 pub mod exemplar;
 pub mod histogram;
 pub mod labels;

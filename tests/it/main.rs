@@ -1,1 +1,8 @@
+//! Tests of the `tidewatch` binary and of whole parts: one test program, one module a subject.
 
+mod against_prometheus;
+mod bad_input;
+mod crash_kill;
+mod http_api;
+mod statsd;
+mod support;

@@ -1,0 +1,184 @@
+//! `query` and `query_range`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+
+use crate::model::Timestamp;
+use crate::model::limits::QUERY_POINTS_MAX;
+use crate::promql::{Annotations, QueryOptions, QueryOutput, QueryStats, Value};
+
+use super::super::answer::{Answer, TRUNCATED};
+use super::super::error::ApiError;
+use super::super::json::{JsonWriter, results};
+use super::super::params::Params;
+use super::super::state::HttpState;
+
+/// Evaluates `query` at `time` (now when absent).
+pub async fn instant(State(state): State<HttpState>, params: Params) -> Result<Answer, ApiError> {
+    let common = Common::parse(&params)?;
+    let time = params.time_or("time", state.now())?;
+    let text = params.value("query").to_owned();
+    let asked_at = Instant::now();
+    state
+        .run_query(move |state, cancel| {
+            let options = common.options(cancel);
+            let output = state.engine().instant(state.source(), &text, time, &options)?;
+            Ok(common.answer(output, asked_at))
+        })
+        .await
+}
+
+/// Evaluates `query` at `start`, `start + step`, ... up to and including `end`.
+pub async fn range(State(state): State<HttpState>, params: Params) -> Result<Answer, ApiError> {
+    let (start, end, step_ms) = parse_range(&params)?;
+    let common = Common::parse(&params)?;
+    let text = params.value("query").to_owned();
+    let asked_at = Instant::now();
+    state
+        .run_query(move |state, cancel| {
+            let options = common.options(cancel);
+            let engine = state.engine();
+            let output = engine.range(state.source(), &text, start, end, step_ms, &options)?;
+            Ok(common.answer(output, asked_at))
+        })
+        .await
+}
+
+fn parse_range(params: &Params) -> Result<(Timestamp, Timestamp, i64), ApiError> {
+    params.limit()?;
+    let start = params.required_time("start")?;
+    let end = params.required_time("end")?;
+    if end < start {
+        let why = "end timestamp must not be before start time";
+        return Err(ApiError::parameter("end", why));
+    }
+    // Shorter than a millisecond is no step: samples have millisecond timestamps.
+    let step_ms = params.required_duration_ns("step")? / 1_000_000;
+    if step_ms <= 0 {
+        let why = "zero or negative query resolution step widths are not accepted. \
+                   Try a positive integer";
+        return Err(ApiError::parameter("step", why));
+    }
+    let points = end.0.saturating_sub(start.0) / step_ms;
+    if points > QUERY_POINTS_MAX {
+        return Err(ApiError::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. \
+             Try decreasing the query resolution (?step=XX)",
+        ));
+    }
+    Ok((start, end, step_ms))
+}
+
+/// The parameters both kinds of query share.
+struct Common {
+    limit: Option<usize>,
+    timeout: Option<Duration>,
+    lookback_ms: Option<i64>,
+    stats: String,
+}
+
+impl Common {
+    fn parse(params: &Params) -> Result<Common, ApiError> {
+        let timeout_ns = params.duration_ns("timeout")?;
+        let lookback_ns = params.duration_ns("lookback_delta").map_err(|_| {
+            ApiError::bad_data(format!(
+                "error parsing lookback delta duration: cannot parse {} to a valid duration",
+                crate::model::labels::Quoted(params.value("lookback_delta"))
+            ))
+        })?;
+        Ok(Common {
+            limit: params.limit()?,
+            timeout: timeout_ns.map(|ns| Duration::from_nanos(u64::try_from(ns).unwrap_or(0))),
+            lookback_ms: lookback_ns.map(|ns| ns / 1_000_000).filter(|ms| *ms > 0),
+            stats: params.value("stats").to_owned(),
+        })
+    }
+
+    fn options(&self, cancel: Arc<AtomicBool>) -> QueryOptions {
+        QueryOptions { lookback_ms: self.lookback_ms, timeout: self.timeout, cancel: Some(cancel) }
+    }
+
+    /// The answer with `resultType` first: Grafana's streaming parser has to buffer otherwise.
+    fn answer(&self, mut output: QueryOutput, asked_at: Instant) -> Answer {
+        self.truncate(&mut output);
+        self.warn_of_stats(&mut output.annotations);
+        Answer::annotated(&output.annotations, |out| {
+            out.begin_object();
+            out.string_field("resultType", results::result_type(&output.value));
+            out.key("result");
+            results::write_value(out, &output.value);
+            if !self.stats.is_empty() {
+                out.key("stats");
+                write_stats(out, &output.stats, asked_at.elapsed());
+            }
+            out.end_object();
+        })
+    }
+
+    fn truncate(&self, output: &mut QueryOutput) {
+        let Some(limit) = self.limit else { return };
+        let length = match &mut output.value {
+            Value::Vector(samples) => truncate(samples, limit),
+            Value::Matrix(series) => truncate(series, limit),
+            Value::Scalar { .. } | Value::String { .. } => return,
+        };
+        if length > limit {
+            output.annotations.warnings.push(TRUNCATED.to_owned());
+        }
+    }
+
+    fn warn_of_stats(&self, notes: &mut Annotations) {
+        if !matches!(self.stats.as_str(), "" | "true" | "all") {
+            notes.warnings.push(format!(
+                "value {} for parameter \"stats\" is deprecated and will be rejected in the next \
+                 major release, use \"true\" or \"all\"",
+                crate::model::labels::Quoted(&self.stats)
+            ));
+        }
+    }
+}
+
+/// Cuts `list` to `limit` and returns how long it was.
+fn truncate<T>(list: &mut Vec<T>, limit: usize) -> usize {
+    let length = list.len();
+    list.truncate(limit);
+    length
+}
+
+/// What the query cost, in seconds and samples. Everything but the evaluation itself counts as
+/// waiting in the queue.
+fn write_stats(out: &mut JsonWriter, stats: &QueryStats, total: Duration) {
+    let eval = stats.eval_time.as_secs_f64();
+    let total = total.as_secs_f64().max(eval);
+    let timings = [
+        ("evalTotalTime", eval),
+        ("resultSortTime", 0.0),
+        ("queryPreparationTime", 0.0),
+        ("innerEvalTime", eval),
+        ("execQueueTime", total - eval),
+        ("execTotalTime", total),
+    ];
+    out.begin_object();
+    out.key("timings");
+    out.begin_object();
+    for (name, seconds) in timings {
+        out.key(name);
+        out.float(seconds);
+    }
+    out.end_object();
+    out.key("samples");
+    out.begin_object();
+    for (name, count) in [
+        ("totalQueryableSamples", stats.samples_total),
+        ("samplesRead", stats.samples_total),
+        ("peakSamples", stats.samples_peak),
+    ] {
+        out.key(name);
+        out.unsigned(count);
+    }
+    out.end_object();
+    out.end_object();
+}

@@ -1,0 +1,46 @@
+//! `series`: the label sets of matching series.
+
+use axum::extract::State;
+
+use crate::model::{Labels, Selector};
+
+use super::super::answer::Answer;
+use super::super::error::ApiError;
+use super::super::json::results::write_labels;
+use super::super::params::Params;
+use super::super::state::HttpState;
+use super::scope::{Scope, union};
+
+/// The label sets of the series in scope; at least one `match[]` is required.
+pub async fn series(State(state): State<HttpState>, params: Params) -> Result<Answer, ApiError> {
+    if params.all("match[]").next().is_none() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let scope = Scope::parse(&params).map_err(name_match)?;
+    state
+        .run(move |state| {
+            let found =
+                union(&scope.selectors(), |selector| label_sets(state, selector, scope.limit))?;
+            Ok(scope.answer(found, write_labels))
+        })
+        .await
+}
+
+/// Here, unlike at the label endpoints, an error in a selector names its parameter.
+fn name_match(error: ApiError) -> ApiError {
+    if error.message.starts_with("invalid parameter") {
+        return error;
+    }
+    ApiError::parameter("match[]", error.message)
+}
+
+/// The label sets a selector finds, in order; one more than `limit`, so that cutting is noticed.
+fn label_sets(
+    state: &HttpState,
+    selector: &Selector<'_>,
+    limit: Option<usize>,
+) -> Result<Vec<Labels>, ApiError> {
+    let set = state.source().select(selector)?;
+    let wanted = limit.map_or(set.len(), |limit| set.len().min(limit.saturating_add(1)));
+    Ok((0..wanted).map(|index| set.labels(index).clone()).collect())
+}

@@ -1,0 +1,314 @@
+//! What handlers work with: the parts of the process they read, and how they run work on the pool.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock, RwLock, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::model::{Clock, Labels, SeriesSource, Timestamp};
+use crate::promql::Engine;
+use crate::runtime::CpuPool;
+use crate::storage::Store;
+use crate::telemetry::Registry;
+
+use super::cors::CorsOrigin;
+use super::error::{ApiError, ErrorKind};
+use super::metrics::{self, HttpMetrics};
+
+/// Most queries evaluated at a time; others wait (`--query.max-concurrency` of Prometheus).
+pub const QUERIES_MAX: usize = 20;
+
+/// What the HTTP part is built from.
+#[derive(Debug)]
+pub struct HttpOptions {
+    /// Most queries evaluated at a time.
+    pub queries_max: usize,
+    /// Whether `/api/v1/admin/...` does anything.
+    pub admin_enabled: bool,
+    /// Whether `/-/reload` and `/-/quit` do anything.
+    pub lifecycle_enabled: bool,
+    /// Which pages may call the API from a browser.
+    pub cors_origin: CorsOrigin,
+    /// Command-line flags and their values, as `status/flags` shows them.
+    pub flags: BTreeMap<String, String>,
+    /// What was built.
+    pub build: BuildInfo,
+    /// Retention in words, as `status/runtimeinfo` shows it.
+    pub retention: String,
+}
+
+impl Default for HttpOptions {
+    fn default() -> HttpOptions {
+        HttpOptions {
+            queries_max: QUERIES_MAX,
+            admin_enabled: false,
+            lifecycle_enabled: false,
+            cors_origin: CorsOrigin::any(),
+            flags: BTreeMap::new(),
+            build: BuildInfo::default(),
+            retention: String::new(),
+        }
+    }
+}
+
+/// What was built, from what, when.
+#[derive(Clone, Debug, Default)]
+pub struct BuildInfo {
+    /// Version of the product.
+    pub version: String,
+    /// Commit it was built from; may be empty.
+    pub revision: String,
+    /// Branch it was built from; may be empty.
+    pub branch: String,
+    /// Who built it; may be empty.
+    pub build_user: String,
+    /// When it was built; may be empty.
+    pub build_date: String,
+    /// Version of the compiler; the key in answers is `goVersion` because clients look for it.
+    pub compiler: String,
+}
+
+/// What a configuration reload changes.
+#[derive(Clone, Debug)]
+pub struct LiveConfig {
+    /// The configuration as YAML, secrets masked.
+    pub yaml: String,
+    /// Labels attached to federated series.
+    pub external_labels: Labels,
+    /// Whether the latest reload succeeded.
+    pub reload_ok: bool,
+    /// When the configuration in force was loaded.
+    pub loaded_at: Timestamp,
+}
+
+impl Default for LiveConfig {
+    fn default() -> LiveConfig {
+        LiveConfig {
+            yaml: String::new(),
+            external_labels: Labels::empty(),
+            reload_ok: true,
+            loaded_at: Timestamp(0),
+        }
+    }
+}
+
+/// Whether requests that need the store are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Readiness {
+    /// The store is still opening.
+    Starting = 0,
+    /// Everything is served.
+    Ready = 1,
+    /// The process is shutting down.
+    Stopping = 2,
+}
+
+/// An order from the lifecycle endpoints to the wiring.
+#[derive(Debug)]
+pub enum LifecycleOrder {
+    /// Load the configuration again and say how it went.
+    Reload(oneshot::Sender<Result<(), String>>),
+    /// Shut down.
+    Quit,
+}
+
+/// The parts handlers read. Cheap to clone.
+#[derive(Clone)]
+pub struct HttpState(Arc<Inner>);
+
+struct Inner {
+    engine: Arc<Engine>,
+    /// Set once, when the store is open.
+    store: OnceLock<(Arc<Store>, Arc<dyn SeriesSource>)>,
+    pool: CpuPool,
+    clock: Arc<dyn Clock>,
+    options: HttpOptions,
+    started_at: Timestamp,
+    queries: Semaphore,
+    readiness: AtomicU8,
+    /// Read by many requests, replaced by a reload; the lock is held for one clone of the handle.
+    live: RwLock<Arc<LiveConfig>>,
+    lifecycle: Option<mpsc::Sender<LifecycleOrder>>,
+    registry: Registry,
+    metrics: Arc<HttpMetrics>,
+}
+
+/// A handle that does not keep the state, and with it the store, alive.
+#[derive(Clone)]
+pub struct WeakHttpState(Weak<Inner>);
+
+impl WeakHttpState {
+    /// The state, if anybody else still holds it.
+    pub fn upgrade(&self) -> Option<HttpState> {
+        self.0.upgrade().map(HttpState)
+    }
+}
+
+impl HttpState {
+    /// A state that is [`Readiness::Starting`] until [`HttpState::open`]. Its metrics are registered
+    /// with `registry`, which is what `/metrics` shows. `lifecycle` receives the orders of `/-/reload` and
+    /// `/-/quit`; without it these endpoints say that nobody listens.
+    pub fn new(
+        engine: Arc<Engine>,
+        pool: CpuPool,
+        clock: Arc<dyn Clock>,
+        registry: Registry,
+        options: HttpOptions,
+        lifecycle: Option<mpsc::Sender<LifecycleOrder>>,
+    ) -> HttpState {
+        let state = HttpState(Arc::new(Inner {
+            started_at: clock.now(),
+            queries: Semaphore::new(options.queries_max.max(1)),
+            readiness: AtomicU8::new(Readiness::Starting as u8),
+            live: RwLock::default(),
+            store: OnceLock::new(),
+            engine,
+            pool,
+            clock,
+            options,
+            lifecycle,
+            registry,
+            metrics: Arc::default(),
+        }));
+        metrics::register(&state.0.registry, &state);
+        state
+    }
+
+    /// A handle that does not keep this state alive.
+    pub fn downgrade(&self) -> WeakHttpState {
+        WeakHttpState(Arc::downgrade(&self.0))
+    }
+
+    /// Where all parts' own metrics are gathered.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The HTTP part's own metrics.
+    pub fn metrics(&self) -> &Arc<HttpMetrics> {
+        &self.0.metrics
+    }
+
+    /// Serves requests from `store` from now on. A second store is not taken.
+    pub fn open(&self, store: Arc<Store>) {
+        let source = store.source();
+        if self.0.store.set((store, source)).is_ok() {
+            self.0.readiness.store(Readiness::Ready as u8, Ordering::Release);
+        }
+    }
+
+    /// Refuses from now on requests that need the store.
+    pub fn stop(&self) {
+        self.0.readiness.store(Readiness::Stopping as u8, Ordering::Release);
+    }
+
+    /// Whether requests that need the store are served.
+    pub fn readiness(&self) -> Readiness {
+        match self.0.readiness.load(Ordering::Acquire) {
+            0 => Readiness::Starting,
+            1 => Readiness::Ready,
+            _ => Readiness::Stopping,
+        }
+    }
+
+    /// Replaces what a reload changes.
+    pub fn set_live_config(&self, live: LiveConfig) {
+        let mut slot = self.0.live.write().expect("BUG: nobody panics holding this lock");
+        *slot = Arc::new(live);
+    }
+
+    /// What the latest reload left.
+    pub fn live_config(&self) -> Arc<LiveConfig> {
+        Arc::clone(&self.0.live.read().expect("BUG: nobody panics holding this lock"))
+    }
+
+    /// The query engine.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// The series, for handlers behind [`super::health::gate`].
+    pub fn source(&self) -> &dyn SeriesSource {
+        &*self.opened().1
+    }
+
+    /// The store, for handlers behind [`super::health::gate`].
+    pub fn store(&self) -> &Store {
+        &self.opened().0
+    }
+
+    fn opened(&self) -> &(Arc<Store>, Arc<dyn SeriesSource>) {
+        self.0.store.get().expect("BUG: the gate lets nobody through before the store is open")
+    }
+
+    /// What the part was built from.
+    pub fn options(&self) -> &HttpOptions {
+        &self.0.options
+    }
+
+    /// The present time.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// When the process started.
+    pub fn started_at(&self) -> Timestamp {
+        self.0.started_at
+    }
+
+    /// Where lifecycle orders go.
+    pub fn lifecycle(&self) -> Option<&mpsc::Sender<LifecycleOrder>> {
+        self.0.lifecycle.as_ref()
+    }
+
+    /// Runs `job` on the CPU pool.
+    ///
+    /// # Errors
+    /// Those of `job`, or the pool is overloaded.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&HttpState) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let state = self.clone();
+        self.0.pool.run(move || job(&state)).await?
+    }
+
+    /// Runs the query `job` on the CPU pool once a place among the concurrent queries is free. The
+    /// flag it gets turns true when the future returned here is dropped, which is what happens when
+    /// the client goes away.
+    ///
+    /// # Errors
+    /// Those of `job`, the pool is overloaded, or no place became free in time.
+    pub async fn run_query<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&HttpState, Arc<AtomicBool>) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let _place = self.query_place(self.engine().options().timeout).await?;
+        let cancel = CancelOnDrop::default();
+        let flag = Arc::clone(&cancel.0);
+        self.run(move |state| job(state, flag)).await
+    }
+
+    async fn query_place(
+        &self,
+        patience: Duration,
+    ) -> Result<tokio::sync::SemaphorePermit<'_>, ApiError> {
+        match tokio::time::timeout(patience, self.0.queries.acquire()).await {
+            Ok(place) => Ok(place.expect("BUG: the semaphore is never closed")),
+            Err(_) => Err(ApiError::new(ErrorKind::Timeout, "query timed out in query queue")),
+        }
+    }
+}
+
+/// Sets its flag when dropped.
+#[derive(Default)]
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

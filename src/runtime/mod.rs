@@ -1,0 +1,14 @@
+//! What every long-lived part runs on: the CPU pool, named tasks, signals and ordered shutdown.
+//!
+//! In: closures and futures. Out: their results, or a clear "overloaded". Never here: anything that
+//! knows what the work is about.
+
+mod cpu_pool;
+mod shutdown;
+mod signal;
+mod task;
+
+pub use cpu_pool::{CpuPool, CpuPoolStats, Overloaded};
+pub use shutdown::{Shutdown, ShutdownTrigger};
+pub use signal::{Signal, Signals};
+pub use task::{Tasks, spawn};

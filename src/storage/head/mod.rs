@@ -1,0 +1,499 @@
+//! The head: every live series, found by its labels, with the samples that are not yet on disk.
+//!
+//! In: label sets and samples of a batch. Out: series numbers, snapshots for queries, whole windows
+//! for the flush. Never here: durability (the journal has that), files, decoding of requests.
+//!
+//! Series are numbered in order of appearance and spread over shards by their number, so the series
+//! of one sender lie side by side in every shard. Locks: a shard's lock is taken before that of the
+//! lookup table, and no other pair is ever held together.
+
+pub mod buffer;
+pub mod series;
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hashbrown::HashTable;
+use roaring::RoaringBitmap;
+
+use self::series::{HeadSeries, NO_SERIES, WindowData};
+use super::index::{LabelIndex, resolve};
+use super::window::Window;
+use crate::model::source::HistogramPoint;
+use crate::model::{Exemplar, Labels, Matcher, Sample, SeriesEntry};
+
+/// Shards of the series; a power of two, a few per core of the machines we run on.
+const SHARDS: usize = 16;
+
+type Shard = Vec<Option<HeadSeries>>;
+
+/// All live series.
+#[derive(Debug)]
+pub struct Head {
+    shards: Vec<RwLock<Shard>>,
+    lookup: RwLock<HashTable<LookupEntry>>,
+    index: RwLock<LabelIndex>,
+    /// Held while a series is created or removed.
+    numbers: Mutex<Numbers>,
+    hasher: foldhash::fast::RandomState,
+    heap_bytes: AtomicI64,
+    max_time: AtomicI64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LookupEntry {
+    hash: u32,
+    series: u32,
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    next: u32,
+    free: Vec<u32>,
+    live: usize,
+}
+
+/// What an append did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AppendStats {
+    /// Samples that replaced one with the same timestamp and another value.
+    pub replaced: u64,
+}
+
+/// One window of one series, taken out of the head or copied for a query.
+#[derive(Clone, Debug)]
+pub struct TakenWindow {
+    /// Number of the series in the head.
+    pub series: u32,
+    /// Its labels.
+    pub labels: Labels,
+    /// Day of `partition_id`, [`i32::MIN`] when the series has no id yet.
+    pub partition_day: i32,
+    /// Its id in the partition of that day.
+    pub partition_id: u32,
+    /// The samples.
+    pub data: WindowData,
+}
+
+/// One series of a snapshot.
+#[derive(Clone, Debug)]
+pub struct SeriesSnapshot {
+    /// Number of the series in the head.
+    pub series: u32,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its windows that overlap the wanted time.
+    pub windows: Vec<WindowData>,
+}
+
+impl Default for Head {
+    fn default() -> Head {
+        Head::new()
+    }
+}
+
+impl Head {
+    /// An empty head.
+    pub fn new() -> Head {
+        Head {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            lookup: RwLock::default(),
+            index: RwLock::default(),
+            numbers: Mutex::default(),
+            hasher: foldhash::fast::RandomState::default(),
+            heap_bytes: AtomicI64::new(0),
+            max_time: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// Number of live series.
+    pub fn len(&self) -> usize {
+        lock(&self.numbers).live
+    }
+
+    /// Newest timestamp appended (ms); [`i64::MIN`] when none was.
+    pub fn max_time(&self) -> i64 {
+        self.max_time.load(Ordering::Relaxed)
+    }
+
+    /// Memory held by samples that are not yet on disk, in bytes.
+    pub fn heap_bytes(&self) -> u64 {
+        self.heap_bytes.load(Ordering::Relaxed).try_into().unwrap_or(0)
+    }
+
+    /// The index of label pairs.
+    pub fn index(&self) -> RwLockReadGuard<'_, LabelIndex> {
+        read(&self.index)
+    }
+
+    /// Number of each entry's series, [`NO_SERIES`] for those not known yet. Only bytes equal to
+    /// those of a live series are found, so a found entry's labels are valid.
+    pub fn find(&self, entries: &[SeriesEntry<'_>], found: &mut Vec<u32>) {
+        let shards: Vec<RwLockReadGuard<'_, Shard>> = self.shards.iter().map(read).collect();
+        let mut previous: Option<&HeadSeries> = None;
+        for entry in entries {
+            let predicted = previous.map_or(NO_SERIES, |p| p.next.load(Ordering::Relaxed));
+            let number = match get(&shards, predicted) {
+                Some(series) if series.labels.as_packed() == entry.labels => predicted,
+                _ => {
+                    let number = self.find_hashed(&shards, entry.labels);
+                    if let (Some(previous), true) = (previous, number != NO_SERIES) {
+                        previous.next.store(number, Ordering::Relaxed);
+                    }
+                    number
+                }
+            };
+            previous = get(&shards, number).or(previous);
+            found.push(number);
+        }
+    }
+
+    fn find_hashed(&self, shards: &[RwLockReadGuard<'_, Shard>], packed: &[u8]) -> u32 {
+        let hash = self.hash(packed);
+        let same = |entry: &LookupEntry| {
+            entry.hash == hash
+                && get(shards, entry.series).is_some_and(|s| s.labels.as_packed() == packed)
+        };
+        read(&self.lookup).find(spread(hash), same).map_or(NO_SERIES, |entry| entry.series)
+    }
+
+    fn hash(&self, packed: &[u8]) -> u32 {
+        (self.hasher.hash_one(packed) >> 32) as u32
+    }
+
+    /// Number of the series with these labels, created when it does not exist yet; `None` when
+    /// there are already `series_max` series.
+    pub fn get_or_create(&self, labels: &Labels, series_max: usize) -> Option<u32> {
+        let mut numbers = lock(&self.numbers);
+        let known = {
+            let shards: Vec<_> = self.shards.iter().map(read).collect();
+            self.find_hashed(&shards, labels.as_packed())
+        };
+        if known != NO_SERIES {
+            return Some(known);
+        }
+        if numbers.live >= series_max.min(NO_SERIES as usize) {
+            return None;
+        }
+        let series = numbers.take();
+        let mut shard = write(&self.shards[shard_of(series)]);
+        let slot = slot_of(series);
+        if shard.len() <= slot {
+            reserve_gently(&mut shard, slot + 1);
+            shard.resize_with(slot + 1, || None);
+        }
+        shard[slot] = Some(HeadSeries::new(labels.clone()));
+        drop(shard);
+        let hash = self.hash(labels.as_packed());
+        write(&self.lookup)
+            .insert_unique(spread(hash), LookupEntry { hash, series }, |entry| spread(entry.hash));
+        write(&self.index).insert(series, labels);
+        Some(series)
+    }
+
+    /// Labels of a live series.
+    pub fn labels(&self, series: u32) -> Option<Labels> {
+        let shard = read(&self.shards[shard_of(series)]);
+        Some(shard.get(slot_of(series))?.as_ref()?.labels.clone())
+    }
+
+    /// Appends float samples; `series[i]` is the series of `samples[i]`, [`NO_SERIES`] to skip it.
+    pub fn append(&self, series: &[u32], samples: &[Sample]) -> AppendStats {
+        assert_eq!(series.len(), samples.len(), "BUG: every sample has a series");
+        let mut stats = AppendStats::default();
+        let mut grown = 0;
+        let mut newest = i64::MIN;
+        self.for_each_by_shard(series, |shard, slot, i| {
+            let Some(live) = shard.get_mut(slot).and_then(Option::as_mut) else { return };
+            let Sample { timestamp, value, start_timestamp } = samples[i];
+            let data = live.window_mut(Window::of(timestamp.0));
+            let before = data.floats.heap_bytes();
+            stats.replaced += u64::from(data.floats.push(timestamp.0, value));
+            grown += (data.floats.heap_bytes() - before) as i64;
+            newest = newest.max(timestamp.0);
+            if start_timestamp != 0 {
+                let rare = data.rare.get_or_insert_default();
+                rare.start_timestamps.push((timestamp.0, start_timestamp));
+                grown += 16;
+            }
+        });
+        self.max_time.fetch_max(newest, Ordering::Relaxed);
+        self.heap_bytes.fetch_add(grown, Ordering::Relaxed);
+        stats
+    }
+
+    /// Appends histogram samples; as [`Head::append`].
+    pub fn append_histograms(&self, series: &[u32], points: &[HistogramPoint]) {
+        let mut newest = i64::MIN;
+        self.for_each_by_shard(series, |shard, slot, i| {
+            let Some(live) = shard.get_mut(slot).and_then(Option::as_mut) else { return };
+            let data = live.window_mut(Window::of(points[i].timestamp));
+            data.rare.get_or_insert_default().histograms.push(points[i].clone());
+            newest = newest.max(points[i].timestamp);
+        });
+        self.max_time.fetch_max(newest, Ordering::Relaxed);
+        self.heap_bytes.fetch_add(points.len() as i64 * 256, Ordering::Relaxed);
+    }
+
+    /// Appends exemplars; as [`Head::append`]. An exact repetition of the last one is dropped.
+    pub fn append_exemplars(&self, series: &[u32], exemplars: &[Exemplar]) {
+        self.for_each_by_shard(series, |shard, slot, i| {
+            let Some(live) = shard.get_mut(slot).and_then(Option::as_mut) else { return };
+            let data = live.window_mut(Window::of(exemplars[i].timestamp.0));
+            let kept = &mut data.rare.get_or_insert_default().exemplars;
+            if kept.last() != Some(&exemplars[i]) {
+                kept.push(exemplars[i].clone());
+            }
+        });
+        self.heap_bytes.fetch_add(exemplars.len() as i64 * 128, Ordering::Relaxed);
+    }
+
+    /// Calls `each(shard, slot, index)` for every index of `series` that names one, shard by shard,
+    /// so that each shard's lock is taken once.
+    fn for_each_by_shard(&self, series: &[u32], mut each: impl FnMut(&mut Shard, usize, usize)) {
+        let mut starts = [0u32; SHARDS + 1];
+        for number in series.iter().filter(|number| **number != NO_SERIES) {
+            starts[shard_of(*number) + 1] += 1;
+        }
+        for shard in 0..SHARDS {
+            starts[shard + 1] += starts[shard];
+        }
+        let mut order = vec![0u32; starts[SHARDS] as usize];
+        let mut next = starts;
+        for (i, number) in series.iter().enumerate().filter(|(_, n)| **n != NO_SERIES) {
+            let position = &mut next[shard_of(*number)];
+            order[*position as usize] = i as u32;
+            *position += 1;
+        }
+        for (shard, lock) in self.shards.iter().enumerate() {
+            let indexes = &order[starts[shard] as usize..starts[shard + 1] as usize];
+            if indexes.is_empty() {
+                continue;
+            }
+            let mut guard = write(lock);
+            for i in indexes {
+                each(&mut guard, slot_of(series[*i as usize]), *i as usize);
+            }
+        }
+    }
+
+    /// Copies of the series that match and of their windows that overlap `start..=end` (ms).
+    pub fn snapshot(&self, matchers: &[Matcher], start: i64, end: i64) -> Vec<SeriesSnapshot> {
+        let numbers = resolve(&*read(&self.index), matchers)
+            .expect("BUG: postings in memory can always be read");
+        let shards: Vec<_> = self.shards.iter().map(read).collect();
+        let snapshot = |series: u32| {
+            let live = get(&shards, series)?;
+            let wanted = live.windows().filter(|data| data.window.overlaps(start, end));
+            Some(SeriesSnapshot {
+                series,
+                labels: live.labels.clone(),
+                windows: wanted.cloned().collect(),
+            })
+        };
+        numbers.iter().filter_map(snapshot).collect()
+    }
+
+    /// Numbers of the series that match.
+    pub fn matching(&self, matchers: &[Matcher]) -> RoaringBitmap {
+        resolve(&*read(&self.index), matchers).expect("BUG: postings in memory can always be read")
+    }
+
+    /// The windows that hold samples, each once.
+    pub fn open_windows(&self) -> std::collections::BTreeSet<Window> {
+        let mut windows = std::collections::BTreeSet::new();
+        for shard in &self.shards {
+            for live in read(shard).iter().flatten() {
+                windows.extend(live.windows().map(|data| data.window));
+            }
+        }
+        windows
+    }
+
+    /// Takes out all windows that `wanted` accepts, by ascending series number, and removes the
+    /// series which had no sample since the last call. The caller keeps appends and queries out.
+    pub fn take_windows(&self, wanted: impl Fn(Window) -> bool + Copy) -> Vec<TakenWindow> {
+        let mut taken = Vec::new();
+        let mut idle = Vec::new();
+        let mut windows = Vec::new();
+        for (shard_number, shard) in self.shards.iter().enumerate() {
+            for (slot, entry) in write(shard).iter_mut().enumerate() {
+                let Some(live) = entry else { continue };
+                let series = number_of(shard_number, slot);
+                if live.is_empty() {
+                    idle.push((series, live.labels.clone()));
+                    *entry = None;
+                    continue;
+                }
+                live.take_windows(wanted, &mut windows);
+                taken.extend(windows.drain(..).map(|data| TakenWindow {
+                    series,
+                    labels: live.labels.clone(),
+                    partition_day: live.partition_day,
+                    partition_id: live.partition_id,
+                    data,
+                }));
+            }
+        }
+        let bytes: usize = taken.iter().map(|window| window.data.heap_bytes()).sum();
+        self.heap_bytes.fetch_sub(bytes as i64, Ordering::Relaxed);
+        self.forget(&idle);
+        taken.sort_by_key(|window| (window.series, window.data.window));
+        taken
+    }
+
+    /// Removes series, whose slots are already empty, from the lookup table and the index.
+    fn forget(&self, idle: &[(u32, Labels)]) {
+        let mut numbers = lock(&self.numbers);
+        let mut lookup = write(&self.lookup);
+        let mut index = write(&self.index);
+        for (series, labels) in idle {
+            let hash = self.hash(labels.as_packed());
+            if let Ok(entry) = lookup.find_entry(spread(hash), |entry| entry.series == *series) {
+                entry.remove();
+            }
+            index.remove(*series, labels);
+            numbers.free.push(*series);
+            numbers.live -= 1;
+        }
+    }
+
+    /// Remembers the ids that series got in the partition of `day`.
+    pub fn set_partition_ids(&self, day: i32, ids: &[(u32, u32)]) {
+        for (series, id) in ids {
+            let mut shard = write(&self.shards[shard_of(*series)]);
+            if let Some(Some(live)) = shard.get_mut(slot_of(*series)) {
+                live.partition_day = day;
+                live.partition_id = *id;
+            }
+        }
+    }
+}
+
+impl Numbers {
+    fn take(&mut self) -> u32 {
+        self.live += 1;
+        self.free.pop().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+}
+
+/// Grows by an eighth instead of doubling: the slots are most of a quiet head's memory.
+fn reserve_gently(shard: &mut Shard, wanted: usize) {
+    if shard.capacity() < wanted {
+        let grow = (wanted - shard.len()).max(shard.len() / 8).max(64);
+        shard.reserve_exact(grow);
+    }
+}
+
+const fn shard_of(series: u32) -> usize {
+    series as usize % SHARDS
+}
+
+const fn slot_of(series: u32) -> usize {
+    series as usize / SHARDS
+}
+
+const fn number_of(shard: usize, slot: usize) -> u32 {
+    (slot * SHARDS + shard) as u32
+}
+
+#[inline]
+fn get<'a>(shards: &'a [RwLockReadGuard<'_, Shard>], series: u32) -> Option<&'a HeadSeries> {
+    shards[shard_of(series)].get(slot_of(series))?.as_ref()
+}
+
+/// The lookup table keeps 32 bits of a hash; this makes 64 of them again.
+const fn spread(hash: u32) -> u64 {
+    (hash as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+// A panic while one of these locks is held is a bug of ours; the data behind them is valid between
+// any two statements that can panic, so the next user may go on.
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{SeriesData, Timestamp};
+    use crate::storage::window::WINDOW_MS;
+
+    fn labels(host: &str) -> Labels {
+        Labels::from_pairs([("__name__", "up"), ("host", host)]).expect("valid")
+    }
+
+    fn find(head: &Head, sets: &[Labels]) -> Vec<u32> {
+        let entries: Vec<SeriesEntry<'_>> = sets
+            .iter()
+            .map(|labels| SeriesEntry {
+                labels: labels.as_packed(),
+                samples: 0,
+                histograms: 0,
+                exemplars: 0,
+            })
+            .collect();
+        let mut found = Vec::new();
+        head.find(&entries, &mut found);
+        found
+    }
+
+    #[test]
+    fn series_are_found_again_by_prediction_and_by_hash() {
+        let head = Head::new();
+        let sets: Vec<Labels> = (0..50).map(|i| labels(&i.to_string())).collect();
+        assert_eq!(find(&head, &sets), [NO_SERIES; 50]);
+        for (i, set) in sets.iter().enumerate() {
+            assert_eq!(head.get_or_create(set, 100), Some(i as u32));
+        }
+        let expected: Vec<u32> = (0..50).collect();
+        for _ in 0..3 {
+            assert_eq!(find(&head, &sets), expected);
+        }
+        let reversed: Vec<Labels> = sets.iter().rev().cloned().collect();
+        assert_eq!(find(&head, &reversed), (0..50).rev().collect::<Vec<_>>());
+        assert_eq!(head.get_or_create(&sets[7], 100), Some(7));
+    }
+
+    #[test]
+    fn the_series_limit_holds() {
+        let head = Head::new();
+        assert!(head.get_or_create(&labels("a"), 2).is_some());
+        assert!(head.get_or_create(&labels("b"), 2).is_some());
+        assert_eq!(head.get_or_create(&labels("c"), 2), None);
+    }
+
+    #[test]
+    fn windows_are_taken_and_idle_series_forgotten() {
+        let head = Head::new();
+        let a = head.get_or_create(&labels("a"), 10).expect("room");
+        let b = head.get_or_create(&labels("b"), 10).expect("room");
+        let sample = |t: i64| Sample::new(Timestamp(t), t as f64);
+        head.append(&[a, b, a], &[sample(5), sample(6), sample(WINDOW_MS + 1)]);
+        let taken = head.take_windows(|window| window == Window::of(0));
+        assert_eq!(taken.iter().map(|w| w.series).collect::<Vec<_>>(), [a, b]);
+        assert_eq!(head.len(), 2);
+        let mut data = SeriesData::default();
+        taken[0].data.read(&mut data);
+        assert_eq!((data.timestamps, data.values), (vec![5], vec![5.0]));
+        let left = head.snapshot(&[], i64::MIN, i64::MAX);
+        assert_eq!(left[0].windows.len(), 1);
+        assert!(head.take_windows(|_| false).is_empty());
+        assert_eq!(head.len(), 1);
+        assert_eq!(find(&head, &[labels("b")]), [NO_SERIES]);
+        assert_eq!(head.get_or_create(&labels("c"), 10), Some(b));
+    }
+}

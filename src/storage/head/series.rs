@@ -1,0 +1,167 @@
+//! One live series: its labels and its windows that are not yet on disk.
+
+use std::sync::atomic::AtomicU32;
+
+use super::buffer::AppendBuffer;
+use crate::model::source::HistogramPoint;
+use crate::model::{Exemplar, Labels, SeriesData};
+use crate::storage::window::Window;
+
+/// "No series": the prediction of a series whose successor is not known yet.
+pub const NO_SERIES: u32 = u32::MAX;
+
+/// A series in the head.
+#[derive(Debug)]
+pub struct HeadSeries {
+    /// Its labels.
+    pub labels: Labels,
+    /// The series that followed this one in its sender's last request.
+    pub next: AtomicU32,
+    /// The id it has in the partition of `partition_day`.
+    pub partition_id: u32,
+    /// Day number the id belongs to; [`i32::MIN`] when it has none yet.
+    pub partition_day: i32,
+    /// The window of its newest samples.
+    current: WindowData,
+    /// Earlier windows, not yet flushed; usually none or one.
+    older: Option<Box<Vec<WindowData>>>,
+}
+
+/// The samples of one series in one window.
+#[derive(Clone, Debug, Default)]
+pub struct WindowData {
+    /// Which window.
+    pub window: Window,
+    /// Float samples.
+    pub floats: AppendBuffer,
+    /// What few series have.
+    pub rare: Option<Box<RareData>>,
+}
+
+/// Histograms, start timestamps and exemplars of one series in one window, in arrival order.
+#[derive(Clone, Debug, Default)]
+pub struct RareData {
+    /// Histogram samples.
+    pub histograms: Vec<HistogramPoint>,
+    /// (timestamp, start timestamp) of float samples that have one, in ms.
+    pub start_timestamps: Vec<(i64, i64)>,
+    /// Exemplars.
+    pub exemplars: Vec<Exemplar>,
+}
+
+impl HeadSeries {
+    /// A series without samples.
+    pub fn new(labels: Labels) -> HeadSeries {
+        HeadSeries {
+            labels,
+            next: AtomicU32::new(NO_SERIES),
+            partition_id: 0,
+            partition_day: i32::MIN,
+            current: WindowData::default(),
+            older: None,
+        }
+    }
+
+    /// The data of `window`, created when absent.
+    #[inline]
+    pub fn window_mut(&mut self, window: Window) -> &mut WindowData {
+        if self.current.window == window {
+            return &mut self.current;
+        }
+        self.other_window_mut(window)
+    }
+
+    fn other_window_mut(&mut self, window: Window) -> &mut WindowData {
+        let fresh = WindowData { window, ..WindowData::default() };
+        if self.current.is_empty() {
+            self.current = fresh;
+            return &mut self.current;
+        }
+        let older = self.older.get_or_insert_default();
+        if window > self.current.window {
+            older.push(std::mem::replace(&mut self.current, fresh));
+            return &mut self.current;
+        }
+        let position = older.iter().position(|data| data.window == window);
+        let position = position.unwrap_or_else(|| {
+            older.push(fresh);
+            older.len() - 1
+        });
+        &mut older[position]
+    }
+
+    /// All windows with samples, in no particular order.
+    pub fn windows(&self) -> impl Iterator<Item = &WindowData> {
+        let older = self.older.iter().flat_map(|older| older.iter());
+        older.chain(Some(&self.current)).filter(|data| !data.is_empty())
+    }
+
+    /// Takes out the windows that `wanted` accepts.
+    pub fn take_windows(&mut self, wanted: impl Fn(Window) -> bool, taken: &mut Vec<WindowData>) {
+        if let Some(older) = &mut self.older {
+            taken.extend(older.extract_if(.., |data| wanted(data.window)));
+            if older.is_empty() {
+                self.older = None;
+            }
+        }
+        if !self.current.is_empty() && wanted(self.current.window) {
+            taken.push(std::mem::take(&mut self.current));
+        }
+    }
+
+    /// Whether no window has samples.
+    pub fn is_empty(&self) -> bool {
+        self.current.is_empty() && self.older.is_none()
+    }
+}
+
+impl WindowData {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.floats.count() == 0 && self.rare.is_none()
+    }
+
+    /// Memory held besides the struct itself, in bytes; approximate for rare data.
+    pub fn heap_bytes(&self) -> usize {
+        let rare = self.rare.as_ref().map_or(0, |rare| {
+            rare.histograms.capacity() * 256
+                + rare.start_timestamps.capacity() * 16
+                + rare.exemplars.capacity() * 128
+        });
+        self.floats.heap_bytes() + rare
+    }
+
+    /// Replaces `out` by the samples, ascending, each timestamp once.
+    pub fn read(&self, out: &mut SeriesData) {
+        out.clear();
+        self.floats.read(out);
+        if let Some(rare) = &self.rare {
+            read_start_timestamps(&rare.start_timestamps, out);
+            read_histograms(&rare.histograms, out);
+        }
+    }
+}
+
+fn read_start_timestamps(starts: &[(i64, i64)], out: &mut SeriesData) {
+    if starts.is_empty() {
+        return;
+    }
+    out.start_timestamps.resize(out.timestamps.len(), 0);
+    for (timestamp, start) in starts {
+        if let Ok(index) = out.timestamps.binary_search(timestamp) {
+            out.start_timestamps[index] = *start;
+        }
+    }
+}
+
+/// Histograms in order, the latest arrival of each timestamp; a float at the same time wins.
+fn read_histograms(arrived: &[HistogramPoint], out: &mut SeriesData) {
+    let mut points: Vec<&HistogramPoint> = arrived.iter().collect();
+    points.sort_by_key(|point| point.timestamp);
+    for (i, point) in points.iter().enumerate() {
+        let repeated = points.get(i + 1).is_some_and(|next| next.timestamp == point.timestamp);
+        if !repeated && out.timestamps.binary_search(&point.timestamp).is_err() {
+            out.histograms.push((*point).clone());
+        }
+    }
+}

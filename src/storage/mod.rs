@@ -1,0 +1,39 @@
+//! The embedded time-series database.
+//!
+//! In: batches of samples through an [`Appender`]. Out: an acknowledgement once a batch is on disk,
+//! and series for queries through [`crate::model::SeriesSource`]. Never here: async, HTTP, PromQL,
+//! reading a clock other than [`crate::model::Clock`].
+//!
+//! The way of a sample: [`append`] puts it into the [`head`] and the [`journal`]; when its window is
+//! over, [`flush`] writes it as part of a [`chunk`] in a [`pack`] of its day's [`partition`];
+//! [`select`] reads both; [`retention`] removes the day. After a crash [`recover`] reads the
+//! journals back.
+
+pub mod append;
+mod cache;
+pub mod chunk;
+pub mod columns;
+mod control;
+pub mod data_dir;
+pub mod error;
+mod flush;
+pub mod head;
+pub mod index;
+pub mod journal;
+mod merge;
+pub mod metrics;
+pub mod pack;
+pub mod partition;
+mod partitions;
+pub mod recover;
+mod retention;
+mod select;
+pub mod store;
+#[cfg(test)]
+mod tests;
+pub mod window;
+
+pub use append::{Appender, BatchSeries};
+pub use error::StorageError;
+pub use recover::RecoveryProgress;
+pub use store::{Cardinality, Store, StoreOptions, StoreStats};

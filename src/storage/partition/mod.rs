@@ -1,0 +1,164 @@
+//! Partitions: one database file a UTC day with everything of that day: symbols, series, postings,
+//! packs. A copy of the file is a backup; retention is an unlink.
+//!
+//! In: whole windows from the flush. Out: postings, label sets and packs for queries. Never here:
+//! which window is flushed when; merging with other partitions or the head.
+//!
+//! Written data never changes (until the day is removed): a query keeps the [`View`] it started
+//! with, a list of the flushes it may see, and reads packs in short transactions of their own.
+
+mod reader;
+mod rows;
+mod symbols;
+pub mod tables;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use redb::{Database, ReadableDatabase, ReadableTable};
+
+use self::symbols::Symbols;
+use self::tables::{FORMAT_VERSION, META, SYMBOLS, WINDOWS, WindowInfo};
+use super::data_dir::DataDir;
+use super::error::StorageError;
+use super::window::{Day, Window};
+pub use reader::PartitionReader;
+pub use writer::{Written, flushed_up_to};
+
+/// An open partition.
+#[derive(Debug)]
+pub struct Partition {
+    day: Day,
+    /// Distinguishes partitions in caches, also from an earlier one of the same day.
+    number: u64,
+    path: PathBuf,
+    database: Database,
+    view: RwLock<Arc<View>>,
+    symbols: Mutex<Arc<Symbols>>,
+}
+
+/// The flushes a query sees, ascending by (window, generation).
+#[derive(Debug, Default)]
+pub struct View {
+    /// One entry a flush of a window.
+    pub windows: Vec<WindowInfo>,
+}
+
+impl View {
+    /// The flushes of windows that overlap `start..=end` (ms).
+    pub fn overlapping(&self, start: i64, end: i64) -> &[WindowInfo] {
+        let from = self.windows.partition_point(|info| info.window.last() < start);
+        let rest = &self.windows[from..];
+        &rest[..rest.partition_point(|info| info.window.start() <= end)]
+    }
+
+    /// The generation the next flush of `window` gets.
+    pub fn next_generation(&self, window: Window) -> u32 {
+        let same = self.windows.iter().filter(|info| info.window == window);
+        same.map(|info| info.generation + 1).max().unwrap_or(0)
+    }
+}
+
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+impl Partition {
+    /// Opens the partition of a day, created when absent.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is damaged, or was written by a newer version.
+    pub fn open(dir: &DataDir, day: Day) -> Result<Partition, StorageError> {
+        let path = dir.partition_path(day);
+        let database = dir.open_database(&path)?;
+        let mut partition = Partition {
+            day,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            path,
+            database,
+            view: RwLock::default(),
+            symbols: Mutex::default(),
+        };
+        let view = partition.read_view()?;
+        partition.view = RwLock::new(Arc::new(view));
+        Ok(partition)
+    }
+
+    /// The day it covers.
+    pub fn day(&self) -> Day {
+        self.day
+    }
+
+    /// Its number in caches.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What a query that starts now sees.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes flushes visible to the queries that start from now on.
+    pub fn publish(&self, infos: Vec<WindowInfo>) {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = view.windows.clone();
+        windows.extend(infos);
+        windows.sort_by_key(|info| (info.window, info.generation));
+        *view = Arc::new(View { windows });
+    }
+
+    fn error(&self, operation: &'static str, error: impl Into<redb::Error>) -> StorageError {
+        StorageError::database(operation, &self.path, error)
+    }
+
+    fn read_view(&self) -> Result<View, StorageError> {
+        let fail = |error: redb::Error| self.error("reading partition", error);
+        let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
+        let meta = match transaction.open_table(META) {
+            Ok(meta) => meta,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(View::default()),
+            Err(error) => return Err(fail(error.into())),
+        };
+        let version = meta.get("format").map_err(|e| fail(e.into()))?.map_or(0, |v| v.value());
+        if version > FORMAT_VERSION {
+            let known = FORMAT_VERSION as u32;
+            return Err(StorageError::NewerFormat(version.try_into().unwrap_or(u32::MAX), known));
+        }
+        let table = transaction.open_table(WINDOWS).map_err(|e| fail(e.into()))?;
+        let mut windows = Vec::new();
+        for entry in table.iter().map_err(|e| fail(e.into()))? {
+            let (key, row) = entry.map_err(|e| fail(e.into()))?;
+            let (window, generation) = key.value();
+            let info = WindowInfo::decode(window, generation, row.value());
+            windows.push(info.map_err(|e| StorageError::corrupted(&self.path, e))?);
+        }
+        Ok(View { windows })
+    }
+
+    /// The symbols, read from the file when more were written since the last call.
+    fn symbols(&self, transaction: &redb::ReadTransaction) -> Result<Arc<Symbols>, StorageError> {
+        let fail = |error: redb::Error| self.error("reading symbols of partition", error);
+        let meta = transaction.open_table(META).map_err(|e| fail(e.into()))?;
+        let count = meta.get("next_symbol").map_err(|e| fail(e.into()))?.map_or(0, |v| v.value());
+        let mut cached = self.symbols.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.len() as u64 >= count {
+            return Ok(Arc::clone(&cached));
+        }
+        let mut symbols = Symbols::default();
+        let table = transaction.open_table(SYMBOLS).map_err(|e| fail(e.into()))?;
+        for entry in table.iter().map_err(|e| fail(e.into()))? {
+            let (_, block) = entry.map_err(|e| fail(e.into()))?;
+            symbols
+                .push_block(block.value())
+                .map_err(|e| StorageError::corrupted(&self.path, e))?;
+        }
+        *cached = Arc::new(symbols);
+        Ok(Arc::clone(&cached))
+    }
+}

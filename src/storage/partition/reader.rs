@@ -1,0 +1,238 @@
+//! Reading a partition: postings, label sets, packs, columns, exemplars.
+
+use std::sync::Arc;
+
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+use roaring::RoaringBitmap;
+
+use super::Partition;
+use super::rows;
+use super::symbols::Symbols;
+use super::tables::{COLUMNS, EXEMPLARS, PACKS, POSTINGS, SERIES, SERIES_PER_ROW, WindowInfo};
+use crate::model::{Exemplar, Labels};
+use crate::storage::chunk;
+use crate::storage::error::StorageError;
+use crate::storage::index::Postings;
+
+type PostingsTable = ReadOnlyTable<(&'static str, &'static str), &'static [u8]>;
+
+/// A short read transaction on a partition's index.
+pub struct PartitionReader<'p> {
+    partition: &'p Partition,
+    transaction: ReadTransaction,
+    postings: Option<PostingsTable>,
+}
+
+impl Partition {
+    /// Begins to read the index. Keep it only for the time of looking something up: an open
+    /// transaction keeps the pages of removed rows alive.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn reader(&self) -> Result<PartitionReader<'_>, StorageError> {
+        let transaction =
+            self.database.begin_read().map_err(|e| self.error("reading partition", e))?;
+        let postings = match transaction.open_table(POSTINGS) {
+            Ok(table) => Some(table),
+            Err(redb::TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(self.error("reading postings of partition", error)),
+        };
+        Ok(PartitionReader { partition: self, transaction, postings })
+    }
+
+    /// The bytes of a pack.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the pack is missing.
+    pub fn read_pack(&self, info: &WindowInfo, first: u32) -> Result<Vec<u8>, StorageError> {
+        let key = (info.window.number(), info.generation, first);
+        let missing = || StorageError::corrupted(&self.path, "a pack is missing");
+        self.read_value(PACKS, key)?.ok_or_else(missing)
+    }
+
+    /// The blocks of a window's timestamp columns, in order.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a block is missing.
+    pub fn read_columns(&self, info: &WindowInfo) -> Result<Vec<Vec<u8>>, StorageError> {
+        let missing = || StorageError::corrupted(&self.path, "timestamp columns are missing");
+        (0..info.column_blocks)
+            .map(|block| {
+                let key = (info.window.number(), info.generation, block);
+                self.read_value(COLUMNS, key)?.ok_or_else(missing)
+            })
+            .collect()
+    }
+
+    /// The exemplars of a series in a window.
+    ///
+    /// # Errors
+    /// The file cannot be read or is damaged.
+    pub fn read_exemplars(
+        &self,
+        info: &WindowInfo,
+        id: u32,
+    ) -> Result<Vec<Exemplar>, StorageError> {
+        let mut exemplars = Vec::new();
+        let key = (info.window.number(), info.generation, id);
+        if let Some(bytes) = self.read_value(EXEMPLARS, key)? {
+            chunk::exemplars::decode(&bytes, &mut exemplars)
+                .map_err(|e| StorageError::corrupted(&self.path, e))?;
+        }
+        Ok(exemplars)
+    }
+
+    fn read_value(
+        &self,
+        table: TableDefinition<'_, (i64, u32, u32), &'static [u8]>,
+        key: (i64, u32, u32),
+    ) -> Result<Option<Vec<u8>>, StorageError> {
+        let fail = |error: redb::Error| self.error("reading partition", error);
+        let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
+        let table = match transaction.open_table(table) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(fail(error.into())),
+        };
+        let value = table.get(key).map_err(|e| fail(e.into()))?;
+        Ok(value.map(|value| value.value().to_vec()))
+    }
+}
+
+impl PartitionReader<'_> {
+    /// Label sets of the given series, ascending by id; ids that do not exist are left out.
+    ///
+    /// # Errors
+    /// The file cannot be read or is damaged.
+    pub fn labels(&self, ids: &RoaringBitmap) -> Result<Vec<(u32, Labels)>, StorageError> {
+        let mut labels = Vec::with_capacity(ids.len() as usize);
+        if ids.is_empty() {
+            return Ok(labels);
+        }
+        let symbols = self.symbols()?;
+        let table = self
+            .transaction
+            .open_table(SERIES)
+            .map_err(|e| self.partition.error("reading series of partition", e))?;
+        let mut packed = Vec::new();
+        let mut ids = ids.iter().peekable();
+        while let Some(first) = ids.peek().copied() {
+            let row = self.series_row(&table, first / SERIES_PER_ROW)?;
+            let mut row = row.into_iter().peekable();
+            let base = first / SERIES_PER_ROW * SERIES_PER_ROW;
+            while let Some(id) = ids.next_if(|id| *id / SERIES_PER_ROW == base / SERIES_PER_ROW) {
+                while row.next_if(|(position, _)| base + u32::from(*position) < id).is_some() {}
+                if let Some((_, pairs)) = row.next_if(|(at, _)| base + u32::from(*at) == id) {
+                    let set = rows::labels(&pairs, &symbols, &mut packed);
+                    labels.push((id, set.map_err(|e| self.corrupted(e))?));
+                }
+            }
+        }
+        Ok(labels)
+    }
+
+    fn series_row(
+        &self,
+        table: &ReadOnlyTable<u32, &'static [u8]>,
+        row: u32,
+    ) -> Result<Vec<(u8, rows::SymbolPairs)>, StorageError> {
+        let value =
+            table.get(row).map_err(|e| self.partition.error("reading series of partition", e))?;
+        let Some(value) = value else { return Ok(Vec::new()) };
+        rows::decode(value.value()).map_err(|e| self.corrupted(e))
+    }
+
+    pub(super) fn symbols(&self) -> Result<Arc<Symbols>, StorageError> {
+        self.partition.symbols(&self.transaction)
+    }
+
+    /// Calls `each` with every value of label `name` that starts with `prefix` and its posting.
+    ///
+    /// # Errors
+    /// The file cannot be read or is damaged.
+    pub fn for_each_value(
+        &self,
+        name: &str,
+        prefix: &str,
+        each: &mut dyn FnMut(
+            &str,
+            &dyn Fn() -> Result<RoaringBitmap, StorageError>,
+        ) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let Some(postings) = &self.postings else { return Ok(()) };
+        let fail = |e: redb::StorageError| self.partition.error("reading postings of partition", e);
+        for entry in postings.range((name, prefix)..).map_err(fail)? {
+            let (key, posting) = entry.map_err(fail)?;
+            let (found, value) = key.value();
+            if found != name || !value.starts_with(prefix) {
+                break;
+            }
+            each(value, &|| self.decode_posting(posting.value()))?;
+        }
+        Ok(())
+    }
+
+    /// The label names that occur, ascending, on any series of `within` (any at all when `None`).
+    ///
+    /// # Errors
+    /// The file cannot be read or is damaged.
+    pub fn names(&self, within: Option<&RoaringBitmap>) -> Result<Vec<String>, StorageError> {
+        let Some(postings) = &self.postings else { return Ok(Vec::new()) };
+        let fail = |e: redb::StorageError| self.partition.error("reading postings of partition", e);
+        let mut names: Vec<String> = Vec::new();
+        for entry in postings.iter().map_err(fail)? {
+            let (key, posting) = entry.map_err(fail)?;
+            let (name, _) = key.value();
+            if name.is_empty() || names.last().is_some_and(|last| last == name) {
+                continue;
+            }
+            let occurs = match within {
+                Some(ids) => !self.decode_posting(posting.value())?.is_disjoint(ids),
+                None => true,
+            };
+            if occurs {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    fn decode_posting(&self, bytes: &[u8]) -> Result<RoaringBitmap, StorageError> {
+        RoaringBitmap::deserialize_from(bytes).map_err(|e| self.corrupted(e))
+    }
+
+    fn corrupted(&self, what: impl std::fmt::Display) -> StorageError {
+        StorageError::corrupted(&self.partition.path, what)
+    }
+}
+
+impl Postings for PartitionReader<'_> {
+    fn all(&self) -> Result<RoaringBitmap, StorageError> {
+        self.get("", "")
+    }
+
+    fn get(&self, name: &str, value: &str) -> Result<RoaringBitmap, StorageError> {
+        let Some(postings) = &self.postings else { return Ok(RoaringBitmap::new()) };
+        let fail = |e: redb::StorageError| self.partition.error("reading postings of partition", e);
+        match postings.get((name, value)).map_err(fail)? {
+            Some(posting) => self.decode_posting(posting.value()),
+            None => Ok(RoaringBitmap::new()),
+        }
+    }
+
+    fn union(
+        &self,
+        name: &str,
+        prefix: &str,
+        accept: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<RoaringBitmap, StorageError> {
+        let mut union = RoaringBitmap::new();
+        self.for_each_value(name, prefix, &mut |value, posting| {
+            if accept(value) {
+                union |= posting()?;
+            }
+            Ok(())
+        })?;
+        Ok(union)
+    }
+}

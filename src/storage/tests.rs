@@ -1,0 +1,285 @@
+//! The store as a whole, against a plain map.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ingest::{Ingest, WriteMode};
+use crate::model::source::HistogramPoint;
+use crate::model::{
+    Exemplar, FloatHistogram, Histogram, Labels, ManualClock, Matcher, Sample, Selector,
+    SeriesData, SeriesEntry, Timestamp, WriteBatch,
+};
+use window::WINDOW_MS;
+
+/// 2026-11-21 00:00 UTC.
+const MIDNIGHT: i64 = 1_795_219_200_000;
+
+fn open(dir: &Path) -> Arc<Store> {
+    let clock = Arc::new(ManualClock::new(Timestamp(MIDNIGHT + 86_400_000)));
+    let options = StoreOptions { disk_free_bytes_min: 0, ..StoreOptions::new(dir, clock) };
+    Arc::new(Store::open(options, &|_| {}).expect("opens"))
+}
+
+fn close(store: Arc<Store>) {
+    Arc::into_inner(store).expect("only user").close().expect("closes");
+}
+
+fn labels(host: u32) -> Labels {
+    let host = format!("host-{host}");
+    let metric = if host.ends_with('1') { "down" } else { "up" };
+    Labels::from_pairs([("__name__", metric), ("host", host.as_str()), ("job", "test")])
+        .expect("valid")
+}
+
+fn write(store: &Arc<Store>, samples: &[(u32, i64, f64)]) {
+    let sets: Vec<Labels> = samples.iter().map(|(host, _, _)| labels(*host)).collect();
+    let mut batch = WriteBatch::default();
+    for (set, (_, timestamp, value)) in sets.iter().zip(samples) {
+        batch.push_sample(set, Sample::new(Timestamp(*timestamp), *value));
+    }
+    let ingest = Ingest::new(Arc::clone(store));
+    let outcome =
+        ingest.submit(&batch, WriteMode::Partial).expect("taken").wait().expect("durable");
+    assert_eq!((outcome.samples, outcome.rejected), (samples.len() as u64, 0));
+}
+
+type Content = BTreeMap<String, BTreeMap<i64, u64>>;
+
+fn read(store: &Store, matchers: &[Matcher], start: i64, end: i64) -> Content {
+    let (start, end) = (Timestamp(start), Timestamp(end));
+    let set = store.source().select(&Selector { matchers, start, end }).expect("selected");
+    let mut content = Content::new();
+    let mut data = SeriesData::default();
+    for index in 0..set.len() {
+        set.read(index, &mut data).expect("read");
+        assert!(data.timestamps.windows(2).all(|w| w[0] < w[1]), "ascending");
+        let bits = data.values.iter().map(|value| value.to_bits());
+        let samples: BTreeMap<i64, u64> = data.timestamps.iter().copied().zip(bits).collect();
+        if !samples.is_empty() {
+            content.insert(set.labels(index).to_string(), samples);
+        }
+    }
+    content
+}
+
+fn read_all(store: &Store) -> Content {
+    read(store, &[], i64::MIN, i64::MAX)
+}
+
+fn expected(samples: &[(u32, i64, f64)]) -> Content {
+    let mut content = Content::new();
+    for (host, timestamp, value) in samples {
+        let series = content.entry(labels(*host).to_string()).or_default();
+        series.insert(*timestamp, value.to_bits());
+    }
+    content
+}
+
+#[test]
+fn samples_are_there_before_and_after_a_flush_and_a_restart() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let samples: Vec<(u32, i64, f64)> = (0..40)
+        .flat_map(|i| (0..20).map(move |host| (host, MIDNIGHT + i * 300_000, f64::from(host))))
+        .collect();
+    let store = open(dir.path());
+    write(&store, &samples);
+    assert_eq!(read_all(&store), expected(&samples));
+    store.flush().expect("flushed");
+    assert_eq!(read_all(&store), expected(&samples));
+    let more: Vec<_> = (0..20).map(|host| (host, MIDNIGHT + 3 * WINDOW_MS + 7, 0.5)).collect();
+    write(&store, &more);
+    drop(store);
+    let all: Vec<_> = samples.iter().chain(&more).copied().collect();
+    let store = open(dir.path());
+    assert_eq!(read_all(&store), expected(&all));
+    close(store);
+    let store = open(dir.path());
+    assert_eq!(read_all(&store), expected(&all));
+    assert_eq!(store.metrics().recovered_samples.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_flush_leaves_nothing_in_the_journal() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    for round in 0..3 {
+        write(&store, &[(1, MIDNIGHT + round, 1.0), (2, MIDNIGHT + WINDOW_MS + round, 2.0)]);
+        store.flush().expect("flushed");
+    }
+    let journals = std::fs::read_dir(dir.path().join("journal")).expect("listed").count();
+    assert_eq!(journals, 1, "only the current file is left");
+    assert_eq!(read_all(&store).values().map(BTreeMap::len).sum::<usize>(), 6);
+}
+
+#[test]
+fn the_newest_write_wins_across_head_and_partitions() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    for value in [1.0, 2.0, 3.0] {
+        write(&store, &[(5, MIDNIGHT, value)]);
+        assert_eq!(read_all(&store), expected(&[(5, MIDNIGHT, value)]));
+        store.flush().expect("flushed");
+        assert_eq!(read_all(&store), expected(&[(5, MIDNIGHT, value)]));
+    }
+    write(&store, &[(5, MIDNIGHT, 4.0)]);
+    assert_eq!(read_all(&store), expected(&[(5, MIDNIGHT, 4.0)]));
+}
+
+#[test]
+fn ranges_matchers_and_days_select() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    let day = 86_400_000;
+    let samples: Vec<_> =
+        (0..3).flat_map(|d| (0..12).map(move |h| (h, MIDNIGHT - d * day + 5, 1.0))).collect();
+    write(&store, &samples);
+    store.flush().expect("flushed");
+    let yesterday = read(&store, &[], MIDNIGHT - day, MIDNIGHT - 1);
+    assert_eq!(yesterday.len(), 12);
+    assert!(yesterday.values().all(|samples| samples.len() == 1));
+    let down = read(&store, &[Matcher::equal("__name__", "down")], i64::MIN, i64::MAX);
+    assert_eq!(down.len(), 2);
+    assert!(down.values().all(|samples| samples.len() == 3));
+    let everything = Selector { matchers: &[], start: Timestamp::MIN, end: Timestamp::MAX };
+    let source = store.source();
+    assert_eq!(source.label_names(&everything).expect("names"), ["__name__", "host", "job"]);
+    assert_eq!(source.label_values("__name__", &everything).expect("values"), ["down", "up"]);
+    let only_down = [Matcher::equal("__name__", "down")];
+    let selector = Selector { matchers: &only_down, ..everything };
+    let hosts = source.label_values("host", &selector).expect("values");
+    assert_eq!(hosts, ["host-1", "host-11"]);
+}
+
+#[test]
+fn rejected_samples_are_named_and_whole_batches_rolled_back() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    let ingest = Ingest::new(Arc::clone(&store));
+    let set = labels(0);
+    let mut batch = WriteBatch::default();
+    batch.push_sample(&set, Sample::new(Timestamp(MIDNIGHT), 1.0));
+    batch.push_sample(&set, Sample::new(Timestamp(1_737_000_000_000_000), 1.0));
+    batch.push_packed_sample(b"garbage", Sample::new(Timestamp(MIDNIGHT), 1.0));
+    let error = ingest.submit(&batch, WriteMode::Whole).expect_err("rolled back").to_string();
+    assert!(error.contains("in the future"), "{error}");
+    assert!(read_all(&store).is_empty());
+    let outcome =
+        ingest.submit(&batch, WriteMode::Partial).expect("taken").wait().expect("durable");
+    assert_eq!((outcome.samples, outcome.rejected, outcome.invalid_series), (1, 2, 1));
+    assert_eq!(read_all(&store), expected(&[(0, MIDNIGHT, 1.0)]));
+}
+
+#[test]
+fn rare_kinds_survive_flush_and_restart() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let set = labels(3);
+    let histogram = Histogram::Float(FloatHistogram { count: 3.0, sum: 1.5, ..Default::default() });
+    let point = HistogramPoint { timestamp: MIDNIGHT + 9, start_timestamp: 4, histogram };
+    let exemplar = Exemplar { labels: labels(9), value: 0.25, timestamp: Timestamp(MIDNIGHT) };
+    let batch = WriteBatch {
+        series: vec![SeriesEntry {
+            labels: set.as_packed(),
+            samples: 1,
+            histograms: 1,
+            exemplars: 1,
+        }],
+        samples: vec![Sample { timestamp: Timestamp(MIDNIGHT), value: 1.0, start_timestamp: 7 }],
+        histograms: vec![point.clone()],
+        exemplars: vec![exemplar.clone()],
+        metadata: Vec::new(),
+    };
+    let check = |store: &Store| {
+        let (start, end) = (Timestamp::MIN, Timestamp::MAX);
+        let source = store.source();
+        let found = source.select(&Selector { matchers: &[], start, end }).expect("selected");
+        let mut data = SeriesData::default();
+        found.read(0, &mut data).expect("read");
+        assert_eq!(data.start_timestamps, [7]);
+        assert_eq!(data.histograms, [point.clone()]);
+        let exemplars = store.exemplars(&[vec![]], start, end).expect("read");
+        assert_eq!(exemplars, [(set.clone(), vec![exemplar.clone()])]);
+    };
+    let store = open(dir.path());
+    let ingest = Ingest::new(Arc::clone(&store));
+    ingest.submit(&batch, WriteMode::Whole).expect("taken").wait().expect("durable");
+    check(&store);
+    drop((store, ingest));
+    let store = open(dir.path());
+    check(&store);
+    store.flush().expect("flushed");
+    check(&store);
+}
+
+#[test]
+fn expired_days_are_removed() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let clock = Arc::new(ManualClock::new(Timestamp(MIDNIGHT + 1000)));
+    let options = StoreOptions {
+        retention_ms: 2 * 86_400_000,
+        disk_free_bytes_min: 0,
+        ..StoreOptions::new(dir.path(), clock.clone())
+    };
+    let store = Arc::new(Store::open(options, &|_| {}).expect("opens"));
+    write(&store, &[(1, MIDNIGHT - 86_400_000, 1.0), (1, MIDNIGHT, 2.0)]);
+    store.flush().expect("flushed");
+    clock.set(Timestamp(MIDNIGHT + 2 * 86_400_000 + 1));
+    store.remove_expired_now();
+    assert_eq!(read_all(&store), expected(&[(1, MIDNIGHT, 2.0)]));
+    assert!(!dir.path().join("partitions/2026-11-20.redb").exists());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(Vec<(u32, i64, u8)>),
+    Flush,
+    Restart,
+    Close,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let sample = (0u32..6, 0i64..4 * WINDOW_MS, any::<u8>());
+    prop_oneof![
+        6 => prop::collection::vec(sample, 1..40).prop_map(Step::Write),
+        2 => Just(Step::Flush),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Close),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn any_order_of_writes_flushes_and_restarts_is_like_a_map(
+        steps in prop::collection::vec(step(), 1..14)
+    ) {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut store = open(dir.path());
+        let mut written = Vec::new();
+        for step in steps {
+            match step {
+                Step::Write(samples) => {
+                    let samples: Vec<_> = samples
+                        .into_iter()
+                        .map(|(host, t, v)| (host, MIDNIGHT + t / 1000 * 1000, f64::from(v) / 8.0))
+                        .collect();
+                    write(&store, &samples);
+                    written.extend(samples);
+                }
+                Step::Flush => store.flush().expect("flushed"),
+                Step::Restart => {
+                    drop(store);
+                    store = open(dir.path());
+                }
+                Step::Close => {
+                    close(store);
+                    store = open(dir.path());
+                }
+            }
+            prop_assert_eq!(read_all(&store), expected(&written));
+        }
+    }
+}

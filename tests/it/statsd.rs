@@ -1,0 +1,72 @@
+//! StatsD lines over real sockets appear in queries.
+
+use std::io::Write;
+use std::net::{TcpStream, UdpSocket};
+use std::time::Duration;
+
+use super::support::{Client, Server, now_ms, wait_for};
+
+/// Values are written every 10 s; twice that, and something for a busy machine.
+const FLUSH_MAX: Duration = Duration::from_secs(25);
+
+fn send_udp(server: &Server, datagram: &str) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.send_to(datagram.as_bytes(), ("127.0.0.1", server.statsd_port())).expect("sent");
+}
+
+fn send_tcp(server: &Server, text: &str) {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.statsd_port())).expect("connected");
+    stream.write_all(text.as_bytes()).expect("sent");
+}
+
+fn value(client: &Client, query: &str) -> Option<f64> {
+    client.single(query, now_ms())
+}
+
+fn assert_value(client: &Client, query: &str, expected: f64) {
+    assert_eq!(value(client, query), Some(expected), "{query}");
+}
+
+#[test]
+fn lines_over_udp_and_tcp_become_series() {
+    let server = Server::start();
+    send_tcp(&server, "it.tcp:2|c\nit.tcp:3|c\nit.timer:250|ms\nit.timer:750|ms\nit.users:ann|s\n");
+    send_udp(
+        &server,
+        "it.udp:1|c|@0.1\nit.gauge:7|g\nit.gauge:-2|g\ngarbage\nit.tagged:4|c|#env:dev",
+    );
+    let client = server.client();
+    wait_for("the statsd series", FLUSH_MAX, || {
+        let both = "it_tcp + it_gauge + it_timer_count + sum(it_tagged)";
+        value(&client, both)
+    });
+    assert_value(&client, "it_tcp", 5.0);
+    assert_value(&client, "it_udp", 10.0);
+    assert_value(&client, "it_gauge", 5.0);
+    assert_value(&client, "it_timer_count", 2.0);
+    assert_value(&client, "it_timer_sum", 1.0);
+    assert_value(&client, r#"it_timer{quantile="0.5"}"#, 0.25);
+    assert_value(&client, r#"it_timer{quantile="0.99"}"#, 0.75);
+    assert_value(&client, r#"it_tagged{env="dev"}"#, 4.0);
+    assert_value(&client, "max_over_time(it_users[1m])", 1.0);
+    let metadata = client.get("/api/v1/metadata?metric=it_timer").expect("an answer");
+    assert!(metadata.body.contains(r#""type":"summary""#), "{}", metadata.body);
+
+    // Counters go on, and the malformed line was counted.
+    send_udp(&server, "it.udp:1|c");
+    wait_for("the counter to grow", FLUSH_MAX, || {
+        value(&client, "it_udp").filter(|udp| *udp == 11.0)
+    });
+}
+
+#[test]
+fn what_was_received_before_sigterm_is_written() {
+    let mut server = Server::start();
+    send_udp(&server, "it.last:1|c");
+    send_tcp(&server, "it.last:2|c\nit.last:4|c");
+    // The kernel has the bytes; nothing else promises that the server has seen them.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(server.terminate().success(), "{}", server.log());
+    server.restart();
+    assert_value(&server.client(), "max_over_time(it_last[5m])", 7.0);
+}
