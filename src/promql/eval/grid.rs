@@ -32,7 +32,7 @@ impl Grid {
 
     /// The last time; before `start` when there is none.
     pub(crate) fn end(&self) -> i64 {
-        self.start + self.step * (self.steps as i64 - 1)
+        self.start.saturating_add(self.step * (self.steps as i64 - 1))
     }
 
     /// All times.
@@ -60,7 +60,7 @@ impl Reach {
     /// Last timestamp looked at in step `index`.
     #[inline]
     pub(crate) fn end(&self, index: usize) -> i64 {
-        self.first_end + self.advance * index as i64
+        self.first_end.saturating_add(self.advance * index as i64)
     }
 
     /// First and last timestamp looked at in any step, looking back `range` ms (exclusive).

@@ -198,6 +198,7 @@ impl Pipeline {
                     features: context.features,
                     out: row,
                     notes: &mut report.notes,
+                    budget: &context.budget,
                     looked_at: 0,
                 };
                 function(&mut range)?;

@@ -9,7 +9,11 @@ use super::super::ast::{EdgeMode, Span};
 use super::super::error::QueryError;
 use super::super::features::Features;
 use super::block::{Row, SharedHistogram};
+use super::budget::Budget;
 use super::grid::{Grid, Reach};
+
+/// After so many samples within one series the clock is looked at: about 50 ms of work.
+const CHECK_SAMPLES: u64 = 1 << 24;
 
 /// A function over ranges: fills one row from one series.
 pub(crate) type RangeFunction = fn(&mut RangeRow<'_>) -> Result<(), QueryError>;
@@ -68,6 +72,8 @@ pub(crate) struct RangeRow<'a> {
     pub(crate) out: &'a mut Row,
     /// Where annotations go.
     pub(crate) notes: &'a mut Notes,
+    /// What the query may use.
+    pub(crate) budget: &'a Budget,
     /// Samples looked at, counted once a window.
     pub(crate) looked_at: u64,
 }
@@ -118,6 +124,7 @@ impl RangeRow<'_> {
         let mut floats = Slider::default();
         let mut histograms = Slider::default();
         let (before, after) = self.call.margins();
+        let mut next_check = CHECK_SAMPLES;
         for step in 0..self.call.grid.steps {
             let end = self.call.reach.end(step);
             let start = end.saturating_sub(self.call.range);
@@ -132,6 +139,10 @@ impl RangeRow<'_> {
                 continue;
             }
             self.looked_at += seen as u64;
+            if self.looked_at >= next_check {
+                self.budget.check()?;
+                next_check = self.looked_at + CHECK_SAMPLES;
+            }
             let window = Window {
                 timestamps: &data.timestamps[floats.from..floats.to],
                 values: &data.values[floats.from..floats.to],

@@ -155,14 +155,15 @@ fn extrapolate(
 /// Indices of samples before which the counter was reset.
 fn resets_of(data: &SeriesData, starts: &[i64]) -> Vec<usize> {
     let mut resets = Vec::new();
-    for at in 1..data.values.len() {
-        if data.values[at] < data.values[at - 1] || started_anew(data, starts, at) {
-            resets.push(at);
+    for (at, pair) in data.values.windows(2).enumerate() {
+        if pair[1] < pair[0] || started_anew(data, starts, at + 1) {
+            resets.push(at + 1);
         }
     }
     resets
 }
 
+#[inline]
 fn started_anew(data: &SeriesData, starts: &[i64], at: usize) -> bool {
     !starts.is_empty()
         && is_start_reset(
