@@ -92,7 +92,11 @@ fn queries(c: &mut Criterion) {
         ("sum by rate, 1600 series", 1600, "sum by (mode) (rate(node_cpu_seconds_total[5m]))"),
         ("rate, 1600 series", 1600, "rate(node_cpu_seconds_total[5m])"),
         ("selector, 1600 series", 1600, "node_cpu_seconds_total"),
-        ("ratio, 1600 series", 1600, "node_cpu_seconds_total / on (instance, mode) node_cpu_seconds_total"),
+        (
+            "ratio, 1600 series",
+            1600,
+            "node_cpu_seconds_total / on (instance, mode) node_cpu_seconds_total",
+        ),
         ("topk, 1600 series", 1600, "topk(5, rate(node_cpu_seconds_total[5m]))"),
         ("avg_over_time, 1600 series", 1600, "sum(avg_over_time(node_cpu_seconds_total[5m]))"),
         ("sum rate, 12800 series", 12_800, "sum(rate(node_cpu_seconds_total[5m]))"),

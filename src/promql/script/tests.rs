@@ -20,7 +20,10 @@ fn a_failed_evaluation_says_what_was_expected() {
     assert_eq!(report.failures.len(), 1);
     assert_eq!(report.failures[0].line, 7);
     let message = &report.failures[0].message;
-    assert!(message.starts_with("expected Float(4.0) for {__name__=\"a\", x=\"1\"}, got Float(3.0)"), "{message}");
+    assert!(
+        message.starts_with("expected Float(4.0) for {__name__=\"a\", x=\"1\"}, got Float(3.0)"),
+        "{message}"
+    );
 }
 
 #[test]
