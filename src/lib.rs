@@ -2,6 +2,8 @@
 //!
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
 
+pub mod cli;
+pub mod config;
 pub mod http;
 pub mod ingest;
 pub mod model;
@@ -9,5 +11,6 @@ pub mod promql;
 pub mod remote_read;
 pub mod remote_write;
 pub mod runtime;
-pub mod storage;
 pub mod statsd;
+pub mod storage;
+pub mod telemetry;

@@ -126,6 +126,7 @@ pub fn values(kind: Kind, count: usize, random: &mut Random) -> Vec<f64> {
 /// When one host was scraped: exactly on its grid, or up to 5 ms late.
 pub fn timestamps(host: usize, count: usize, random: &mut Random) -> Vec<i64> {
     let first = 1_795_262_400_000 + (random.unit() * 15_000.0) as i64;
-    let late = |random: &mut Random| if host % 2 == 0 { 0 } else { (random.unit() * 6.0) as i64 };
+    let late =
+        |random: &mut Random| if host.is_multiple_of(2) { 0 } else { (random.unit() * 6.0) as i64 };
     (0..count as i64).map(|i| first + i * 15_000 + late(random)).collect()
 }

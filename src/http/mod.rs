@@ -12,12 +12,17 @@ mod api;
 pub mod cors;
 pub mod error;
 pub mod escaping;
+mod federate;
 mod health;
 pub mod json;
+pub mod metrics;
 pub mod params;
 mod root;
+pub mod server;
 pub mod state;
 pub mod times;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -26,9 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 pub use cors::CorsOrigin;
-pub use state::{
-    BuildInfo, HttpOptions, HttpState, LifecycleOrder, LiveConfig, Readiness,
-};
+pub use state::{BuildInfo, HttpOptions, HttpState, LifecycleOrder, LiveConfig, Readiness};
 
 /// Every route, as (method, path). A path with braces has parameters.
 pub const ROUTES: &[(&str, &str)] = &[
@@ -48,6 +51,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/api/v1/label/{name}/values"),
     ("GET", "/api/v1/labels"),
     ("POST", "/api/v1/labels"),
+    ("GET", "/api/v1/metadata"),
     ("GET", "/api/v1/notifications"),
     ("GET", "/api/v1/notifications/live"),
     ("POST", "/api/v1/otlp/v1/metrics"),
@@ -55,6 +59,8 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/api/v1/parse_query"),
     ("GET", "/api/v1/query"),
     ("POST", "/api/v1/query"),
+    ("GET", "/api/v1/query_exemplars"),
+    ("POST", "/api/v1/query_exemplars"),
     ("GET", "/api/v1/query_range"),
     ("POST", "/api/v1/query_range"),
     ("GET", "/api/v1/rules"),
@@ -68,10 +74,14 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/status/config"),
     ("GET", "/api/v1/status/flags"),
     ("GET", "/api/v1/status/runtimeinfo"),
+    ("GET", "/api/v1/status/tsdb"),
+    ("GET", "/api/v1/status/tsdb/blocks"),
     ("GET", "/api/v1/status/walreplay"),
     ("GET", "/api/v1/targets"),
     ("GET", "/api/v1/targets/metadata"),
+    ("GET", "/federate"),
     ("GET", "/graph"),
+    ("GET", "/metrics"),
     ("GET", "/query"),
     ("GET", "/version"),
 ];
@@ -80,6 +90,7 @@ pub const ROUTES: &[(&str, &str)] = &[
 /// are served as they are, without compression.
 pub fn router(state: HttpState, receivers: Router) -> Router {
     let gated = api::store_routes()
+        .route("/federate", get(federate::federate))
         .layer(compression())
         .route("/-/ready", get(health::ready))
         .route_layer(from_fn_with_state(state.clone(), health::gate));
@@ -91,13 +102,16 @@ pub fn router(state: HttpState, receivers: Router) -> Router {
         .route("/", get(root::index))
         .route("/graph", get(root::to_index))
         .route("/query", get(root::to_index))
-        .route("/version", get(root::version));
+        .route("/version", get(root::version))
+        .route("/metrics", get(metrics::expose).layer(compression()));
     let allowed = state.options().cors_origin.clone();
+    let counters = Arc::clone(state.metrics());
     let receivers = receivers.route_layer(from_fn_with_state(state.clone(), health::gate));
     gated
         .merge(open)
         .with_state(state)
         .merge(receivers)
+        .route_layer(from_fn_with_state(counters, metrics::layer))
         .fallback(root::not_found)
         .method_not_allowed_fallback(root::method_not_allowed)
         .layer(from_fn_with_state(allowed, cors::layer))

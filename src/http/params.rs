@@ -11,7 +11,7 @@ use url::form_urlencoded;
 use crate::model::labels::Quoted;
 use crate::model::limits::FORM_BODY_BYTES_MAX;
 use crate::model::{Matcher, Timestamp};
-use crate::promql::parser::parse_metric_selector;
+use crate::promql::parse_metric_selector;
 
 use super::error::{ApiError, ErrorKind};
 use super::times;
@@ -120,9 +120,7 @@ impl Params {
             sets.push(matchers);
         }
         if sets.iter().any(|set| set.iter().all(|matcher| matcher.matches(""))) {
-            return Err(ApiError::bad_data(
-                "match[] must contain at least one non-empty matcher",
-            ));
+            return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
         }
         Ok(sets)
     }

@@ -36,7 +36,9 @@ pub async fn index(State(state): State<HttpState>) -> Html<String> {
     for (path, what) in LINKS {
         let _ = write!(page, "<li><a href=\"{path}\">{path}</a> {what}</li>");
     }
-    page.push_str("</ul>\n<p>Point Grafana's Prometheus data source at this address.</p>\n</html>\n");
+    page.push_str(
+        "</ul>\n<p>Point Grafana's Prometheus data source at this address.</p>\n</html>\n",
+    );
     Html(page)
 }
 

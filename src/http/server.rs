@@ -214,7 +214,8 @@ mod tests {
         let huge = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "x".repeat(64 << 10));
         let answer = exchange(address, huge.as_bytes()).await;
         assert!(!answer.contains("200 OK"), "{answer}");
-        let fine = exchange(address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        let fine =
+            exchange(address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
         assert!(fine.starts_with("HTTP/1.1 200 OK"), "{fine}");
     }
 

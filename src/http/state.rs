@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -10,9 +10,12 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::model::{Clock, Labels, SeriesSource, Timestamp};
 use crate::promql::Engine;
 use crate::runtime::CpuPool;
+use crate::storage::Store;
+use crate::telemetry::Registry;
 
 use super::cors::CorsOrigin;
 use super::error::{ApiError, ErrorKind};
+use super::metrics::{self, HttpMetrics};
 
 /// Most queries evaluated at a time; others wait (`--query.max-concurrency` of Prometheus).
 pub const QUERIES_MAX: usize = 20;
@@ -118,7 +121,8 @@ pub struct HttpState(Arc<Inner>);
 
 struct Inner {
     engine: Arc<Engine>,
-    source: Arc<dyn SeriesSource>,
+    /// Set once, when the store is open.
+    store: OnceLock<(Arc<Store>, Arc<dyn SeriesSource>)>,
     pool: CpuPool,
     clock: Arc<dyn Clock>,
     options: HttpOptions,
@@ -128,36 +132,77 @@ struct Inner {
     /// Read by many requests, replaced by a reload; the lock is held for one clone of the handle.
     live: RwLock<Arc<LiveConfig>>,
     lifecycle: Option<mpsc::Sender<LifecycleOrder>>,
+    registry: Registry,
+    metrics: Arc<HttpMetrics>,
+}
+
+/// A handle that does not keep the state, and with it the store, alive.
+#[derive(Clone)]
+pub struct WeakHttpState(Weak<Inner>);
+
+impl WeakHttpState {
+    /// The state, if anybody else still holds it.
+    pub fn upgrade(&self) -> Option<HttpState> {
+        self.0.upgrade().map(HttpState)
+    }
 }
 
 impl HttpState {
-    /// A state that is [`Readiness::Starting`]. `lifecycle` receives the orders of `/-/reload` and
+    /// A state that is [`Readiness::Starting`] until [`HttpState::open`]. Its metrics are registered
+    /// with `registry`, which is what `/metrics` shows. `lifecycle` receives the orders of `/-/reload` and
     /// `/-/quit`; without it these endpoints say that nobody listens.
     pub fn new(
         engine: Arc<Engine>,
-        source: Arc<dyn SeriesSource>,
         pool: CpuPool,
         clock: Arc<dyn Clock>,
+        registry: Registry,
         options: HttpOptions,
         lifecycle: Option<mpsc::Sender<LifecycleOrder>>,
     ) -> HttpState {
-        HttpState(Arc::new(Inner {
+        let state = HttpState(Arc::new(Inner {
             started_at: clock.now(),
             queries: Semaphore::new(options.queries_max.max(1)),
             readiness: AtomicU8::new(Readiness::Starting as u8),
             live: RwLock::default(),
+            store: OnceLock::new(),
             engine,
-            source,
             pool,
             clock,
             options,
             lifecycle,
-        }))
+            registry,
+            metrics: Arc::default(),
+        }));
+        metrics::register(&state.0.registry, &state);
+        state
     }
 
-    /// Says from now on whether requests that need the store are served.
-    pub fn set_readiness(&self, readiness: Readiness) {
-        self.0.readiness.store(readiness as u8, Ordering::Release);
+    /// A handle that does not keep this state alive.
+    pub fn downgrade(&self) -> WeakHttpState {
+        WeakHttpState(Arc::downgrade(&self.0))
+    }
+
+    /// Where all parts' own metrics are gathered.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The HTTP part's own metrics.
+    pub fn metrics(&self) -> &Arc<HttpMetrics> {
+        &self.0.metrics
+    }
+
+    /// Serves requests from `store` from now on. A second store is not taken.
+    pub fn open(&self, store: Arc<Store>) {
+        let source = store.source();
+        if self.0.store.set((store, source)).is_ok() {
+            self.0.readiness.store(Readiness::Ready as u8, Ordering::Release);
+        }
+    }
+
+    /// Refuses from now on requests that need the store.
+    pub fn stop(&self) {
+        self.0.readiness.store(Readiness::Stopping as u8, Ordering::Release);
     }
 
     /// Whether requests that need the store are served.
@@ -185,9 +230,18 @@ impl HttpState {
         &self.0.engine
     }
 
-    /// The series.
+    /// The series, for handlers behind [`super::health::gate`].
     pub fn source(&self) -> &dyn SeriesSource {
-        &*self.0.source
+        &*self.opened().1
+    }
+
+    /// The store, for handlers behind [`super::health::gate`].
+    pub fn store(&self) -> &Store {
+        &self.opened().0
+    }
+
+    fn opened(&self) -> &(Arc<Store>, Arc<dyn SeriesSource>) {
+        self.0.store.get().expect("BUG: the gate lets nobody through before the store is open")
     }
 
     /// What the part was built from.
@@ -244,9 +298,7 @@ impl HttpState {
     ) -> Result<tokio::sync::SemaphorePermit<'_>, ApiError> {
         match tokio::time::timeout(patience, self.0.queries.acquire()).await {
             Ok(place) => Ok(place.expect("BUG: the semaphore is never closed")),
-            Err(_) => {
-                Err(ApiError::new(ErrorKind::Timeout, "query timed out in query queue"))
-            }
+            Err(_) => Err(ApiError::new(ErrorKind::Timeout, "query timed out in query queue")),
         }
     }
 }

@@ -214,9 +214,8 @@ mod tests {
     #[test]
     fn custom_bounds_are_open_at_both_ends() {
         let bounds = [1.0, 2.0];
-        let all: Vec<f64> = (-1..3)
-            .map(|index| bucket_bound(index, CUSTOM_BUCKETS_SCHEMA, &bounds))
-            .collect();
+        let all: Vec<f64> =
+            (-1..3).map(|index| bucket_bound(index, CUSTOM_BUCKETS_SCHEMA, &bounds)).collect();
         assert_eq!(all, [f64::NEG_INFINITY, 1.0, 2.0, f64::INFINITY]);
     }
 
@@ -237,8 +236,13 @@ mod tests {
         };
         let bounds: Vec<_> =
             all_buckets(&histogram).iter().map(|b| (b.lower, b.upper, b.count)).collect();
-        let expected =
-            [(-2.0, -1.0, 5.0), (-1.0, -0.75, 4.0), (-0.75, 0.75, 1.0), (0.75, 1.0, 2.0), (2.0, 4.0, 3.0)];
+        let expected = [
+            (-2.0, -1.0, 5.0),
+            (-1.0, -0.75, 4.0),
+            (-0.75, 0.75, 1.0),
+            (0.75, 1.0, 2.0),
+            (2.0, 4.0, 3.0),
+        ];
         assert_eq!(bounds, expected);
     }
 }

@@ -12,8 +12,11 @@ mod eval;
 pub mod features;
 pub mod functions;
 pub mod lexer;
+pub mod memory;
 pub mod parser;
 pub mod printer;
+pub mod script;
+pub mod series_desc;
 pub mod value;
 
 pub use annotations::Annotations;

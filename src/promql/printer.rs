@@ -20,7 +20,7 @@ impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Expr::Number(number) => number.fmt(f),
-            Expr::String(string) => Quoted(&string.value).fmt(f),
+            Expr::String(string) => write_string(f, &string.value),
             Expr::VectorSelector(vector) => vector.fmt(f),
             Expr::MatrixSelector(matrix) => matrix.fmt(f),
             Expr::Subquery(subquery) => write!(f, "{}{}", subquery.expr, Brackets(subquery)),
@@ -39,6 +39,11 @@ impl Display for Expr {
             }
         }
     }
+}
+
+/// A quoted text. The replacement character is escaped: the lexer takes it for broken text.
+fn write_string(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
+    f.write_str(&Quoted(text).to_string().replace('\u{fffd}', "\\ufffd"))
 }
 
 const fn sign(negative: bool) -> char {

@@ -141,3 +141,7 @@ fn metadata(families: &[(String, MetricType)]) -> Vec<(String, MetricMetadata)> 
     let declare = |metric_type| MetricMetadata { metric_type, ..MetricMetadata::default() };
     families.iter().map(|(name, metric_type)| (name.clone(), declare(*metric_type))).collect()
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

@@ -1,7 +1,8 @@
-//! Black-box tests of the `tidewatch` binary: one test program, one module a subject.
+//! Tests of the `tidewatch` binary and of whole parts: one test program, one module a subject.
 
 mod against_prometheus;
 mod bad_input;
 mod crash_kill;
+mod http_api;
 mod statsd;
 mod support;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 
 use crate::promql::ast::Expr;
-use crate::promql::printer::pretty;
+use crate::promql::pretty;
 
 use super::super::answer::Answer;
 use super::super::error::ApiError;

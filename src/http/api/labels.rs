@@ -16,9 +16,8 @@ pub async fn names(State(state): State<HttpState>, params: Params) -> Result<Ans
     let scope = Scope::parse(&params)?;
     state
         .run(move |state| {
-            let names = union(&scope.selectors(), |selector| {
-                Ok(state.source().label_names(selector)?)
-            })?;
+            let names =
+                union(&scope.selectors(), |selector| Ok(state.source().label_names(selector)?))?;
             Ok(scope.answer(names, |out, name: &String| out.string(name)))
         })
         .await

@@ -4,13 +4,15 @@
 //! runtime.
 
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
 
 use super::state::HttpState;
 
 mod admin;
+mod exemplars;
 mod format;
 mod labels;
+mod metadata;
 mod query;
 mod rules;
 mod scope;
@@ -18,12 +20,14 @@ mod series;
 mod status;
 mod switched_off;
 mod targets;
+mod tsdb;
 
 /// Endpoints that read series: served once the store is open.
 pub fn store_routes() -> Router<HttpState> {
     Router::new()
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
+        .route("/api/v1/query_exemplars", get(exemplars::query).post(exemplars::query))
         .route("/api/v1/format_query", get(format::format_query).post(format::format_query))
         .route("/api/v1/parse_query", get(format::parse_query).post(format::parse_query))
         .route("/api/v1/labels", get(labels::names).post(labels::names))
@@ -37,10 +41,13 @@ pub fn store_routes() -> Router<HttpState> {
         .route("/api/v1/alertmanagers", get(targets::alertmanagers))
         .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/rules", get(rules::rules))
+        .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/status/config", get(status::config))
         .route("/api/v1/status/runtimeinfo", get(status::runtime_info))
         .route("/api/v1/status/buildinfo", get(status::build_info))
         .route("/api/v1/status/flags", get(status::flags))
+        .route("/api/v1/status/tsdb", get(tsdb::status))
+        .route("/api/v1/status/tsdb/blocks", get(tsdb::blocks))
         .route("/api/v1/admin/tsdb/delete_series", admin::route())
         .route("/api/v1/admin/tsdb/clean_tombstones", admin::route())
         .route("/api/v1/admin/tsdb/snapshot", admin::route())
@@ -54,5 +61,4 @@ pub fn early_routes() -> Router<HttpState> {
         .route("/api/v1/notifications", get(status::notifications))
         .route("/api/v1/notifications/live", get(status::notifications_live))
         .route("/api/v1/otlp/v1/metrics", post(switched_off::otlp))
-        .route("/api/v1", any(super::root::not_found))
 }

@@ -17,10 +17,7 @@ use super::super::params::Params;
 use super::super::state::HttpState;
 
 /// Evaluates `query` at `time` (now when absent).
-pub async fn instant(
-    State(state): State<HttpState>,
-    params: Params,
-) -> Result<Answer, ApiError> {
+pub async fn instant(State(state): State<HttpState>, params: Params) -> Result<Answer, ApiError> {
     let common = Common::parse(&params)?;
     let time = params.time_or("time", state.now())?;
     let text = params.value("query").to_owned();
@@ -101,11 +98,7 @@ impl Common {
     }
 
     fn options(&self, cancel: Arc<AtomicBool>) -> QueryOptions {
-        QueryOptions {
-            lookback_ms: self.lookback_ms,
-            timeout: self.timeout,
-            cancel: Some(cancel),
-        }
+        QueryOptions { lookback_ms: self.lookback_ms, timeout: self.timeout, cancel: Some(cancel) }
     }
 
     /// The answer with `resultType` first: Grafana's streaming parser has to buffer otherwise.

@@ -19,9 +19,8 @@ pub async fn series(State(state): State<HttpState>, params: Params) -> Result<An
     let scope = Scope::parse(&params).map_err(name_match)?;
     state
         .run(move |state| {
-            let found = union(&scope.selectors(), |selector| {
-                label_sets(state, selector, scope.limit)
-            })?;
+            let found =
+                union(&scope.selectors(), |selector| label_sets(state, selector, scope.limit))?;
             Ok(scope.answer(found, write_labels))
         })
         .await

@@ -60,9 +60,12 @@ pub async fn runtime_info(State(state): State<HttpState>) -> Answer {
         out.key("reloadConfigSuccess");
         out.boolean(live.reload_ok);
         out.string_field("lastConfigTime", &calendar(live.loaded_at));
-        for (key, value) in
-            [("corruptionCount", 0), ("goroutineCount", 0), ("GOMAXPROCS", threads), ("GOMEMLIMIT", 0)]
-        {
+        for (key, value) in [
+            ("corruptionCount", 0),
+            ("goroutineCount", 0),
+            ("GOMAXPROCS", threads),
+            ("GOMEMLIMIT", 0),
+        ] {
             out.key(key);
             out.integer(value);
         }

@@ -11,5 +11,8 @@ pub async fn search() -> ApiError {
 
 /// `otlp/v1/metrics`
 pub async fn otlp() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "otlp write receiver needs to be enabled with --web.enable-otlp-receiver\n")
+    (
+        StatusCode::NOT_FOUND,
+        "otlp write receiver needs to be enabled with --web.enable-otlp-receiver\n",
+    )
 }

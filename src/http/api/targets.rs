@@ -5,7 +5,7 @@ use super::super::answer::Answer;
 use super::super::error::ApiError;
 use super::super::json::JsonWriter;
 use super::super::params::{Params, parse_integer};
-use crate::promql::parser::parse_metric_selector;
+use crate::promql::parse_metric_selector;
 
 /// Names of the scrape jobs.
 pub async fn scrape_pools() -> Answer {

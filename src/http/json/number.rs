@@ -74,7 +74,12 @@ pub fn push_timestamp(out: &mut Vec<u8>, ms: i64) {
     let fraction = (magnitude % 1000) as u16;
     if fraction != 0 {
         let digit = |n: u16| b'0' + (n % 10) as u8;
-        out.extend_from_slice(&[b'.', digit(fraction / 100), digit(fraction / 10), digit(fraction)]);
+        out.extend_from_slice(&[
+            b'.',
+            digit(fraction / 100),
+            digit(fraction / 10),
+            digit(fraction),
+        ]);
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::model::{Exemplar, FloatHistogram, Labels};
 use crate::promql::{MatrixSeries, PointValue, Value, VectorSample};
 
-use crate::model::buckets::{Bucket, all_buckets};
 use super::number;
 use super::writer::JsonWriter;
+use crate::model::buckets::{Bucket, all_buckets};
 
 /// The `resultType` of a value.
 pub fn result_type(value: &Value) -> &'static str {

@@ -129,7 +129,7 @@ impl<'a> Context<'a> {
             DurationSpec::Expr(expr) => expr,
         };
         let seconds = self.seconds(expr)?;
-        let fail = |what| Err(duration_error(duration_span(expr), what));
+        let fail = |what| Err(duration_error(expr.span(), what));
         if !seconds.is_finite() {
             return fail("duration is NaN or infinite");
         }
@@ -185,18 +185,6 @@ fn arithmetic(op: BinaryOp, lhs: f64, rhs: f64, span: Span) -> Result<f64, Query
 
 fn duration_error(span: Span, what: &str) -> QueryError {
     QueryError::Execution(format!("{}:{}: {what}", span.start, span.end))
-}
-
-fn duration_span(expr: &DurationExpr) -> Span {
-    match expr {
-        DurationExpr::Number(number) => number.span,
-        DurationExpr::Step(span)
-        | DurationExpr::Range(span)
-        | DurationExpr::Unary { span, .. }
-        | DurationExpr::Binary { span, .. }
-        | DurationExpr::Pick { span, .. }
-        | DurationExpr::Paren(_, span) => *span,
-    }
 }
 
 /// The expression inside any parentheses.

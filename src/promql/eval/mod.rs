@@ -22,6 +22,9 @@ mod sets;
 mod vector;
 pub(crate) mod window;
 
+#[cfg(test)]
+mod tests;
+
 use crate::model::{SeriesSource, Timestamp};
 
 use super::annotations::Notes;

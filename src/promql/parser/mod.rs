@@ -10,10 +10,13 @@
 mod binary;
 mod call;
 mod duration;
+mod metric;
 mod modifier;
 mod selector;
 #[cfg(test)]
 mod tests;
+
+pub use metric::parse_metric;
 
 use crate::model::Matcher;
 use crate::model::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};

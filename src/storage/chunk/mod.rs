@@ -32,3 +32,6 @@ pub const HISTOGRAM_CELLS_PER_CHUNK_MAX: usize = 1 << 23;
 pub const EXEMPLARS_PER_CHUNK_MAX: usize = 1 << 16;
 /// Most bytes of packed exemplar labels in one chunk: what a decoder may be asked to decompress.
 pub const EXEMPLAR_LABEL_BYTES_PER_CHUNK_MAX: usize = 4 << 20;
+
+#[cfg(test)]
+mod fixtures;

@@ -1,0 +1,121 @@
+//! The engine's own share of a query: series in memory, already decoded, so that neither disk nor
+//! decoding is measured.
+//!
+//! The questions of a dashboard on one busy metric: `sum by (x) (rate(...))` over an hour at 15 s.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use tidewatch::model::{
+    Labels, Selector, SeriesData, SeriesSet, SeriesSource, SourceError, Timestamp,
+};
+use tidewatch::promql::{Engine, EngineOptions, QueryOptions};
+
+const STEP_MS: i64 = 15_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// Counters of one metric, an hour and a bit of them.
+#[derive(Clone)]
+struct Counters(Arc<Vec<(Labels, SeriesData)>>);
+
+impl Counters {
+    fn new(series: usize) -> Counters {
+        Counters(Arc::new((0..series).map(counter).collect()))
+    }
+}
+
+fn counter(number: usize) -> (Labels, SeriesData) {
+    let (instance, mode) = (format!("host-{:04}", number / 8), format!("mode-{}", number % 8));
+    let labels = Labels::from_pairs([
+        ("__name__", "node_cpu_seconds_total"),
+        ("instance", &instance),
+        ("job", "node"),
+        ("mode", &mode),
+    ]);
+    let mut data = SeriesData::default();
+    let mut value = number as f64;
+    for at in 0..(HOUR_MS / STEP_MS + 30) {
+        value += ((number as i64 * 7 + at * 13) % 100) as f64 * 0.01;
+        if (at + number as i64) % 200 == 0 {
+            value = 0.0;
+        }
+        data.timestamps.push((at - 30) * STEP_MS + (number % 15) as i64 * 1000);
+        data.values.push(value);
+    }
+    (labels.expect("valid labels"), data)
+}
+
+impl SeriesSource for Counters {
+    fn select(&self, _: &Selector<'_>) -> Result<Box<dyn SeriesSet>, SourceError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn label_names(&self, _: &Selector<'_>) -> Result<Vec<String>, SourceError> {
+        Ok(Vec::new())
+    }
+
+    fn label_values(&self, _: &str, _: &Selector<'_>) -> Result<Vec<String>, SourceError> {
+        Ok(Vec::new())
+    }
+}
+
+impl SeriesSet for Counters {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        &self.0[index].0
+    }
+
+    fn read(&self, index: usize, out: &mut SeriesData) -> Result<(), SourceError> {
+        out.clear();
+        let data = &self.0[index].1;
+        out.timestamps.extend_from_slice(&data.timestamps);
+        out.values.extend_from_slice(&data.values);
+        Ok(())
+    }
+}
+
+fn engine(threads: usize) -> Engine {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    Engine::new(EngineOptions {
+        pool: (threads > 1).then(|| Arc::new(pool)),
+        ..EngineOptions::default()
+    })
+}
+
+fn queries(c: &mut Criterion) {
+    let cases = [
+        ("sum by rate, 1600 series", 1600, "sum by (mode) (rate(node_cpu_seconds_total[5m]))"),
+        ("rate, 1600 series", 1600, "rate(node_cpu_seconds_total[5m])"),
+        ("selector, 1600 series", 1600, "node_cpu_seconds_total"),
+        ("ratio, 1600 series", 1600, "node_cpu_seconds_total / on (instance, mode) node_cpu_seconds_total"),
+        ("topk, 1600 series", 1600, "topk(5, rate(node_cpu_seconds_total[5m]))"),
+        ("avg_over_time, 1600 series", 1600, "sum(avg_over_time(node_cpu_seconds_total[5m]))"),
+        ("sum rate, 12800 series", 12_800, "sum(rate(node_cpu_seconds_total[5m]))"),
+    ];
+    for threads in [1, 2] {
+        let mut group = c.benchmark_group(format!("query, {threads} threads"));
+        group.sample_size(10).measurement_time(Duration::from_secs(2));
+        group.warm_up_time(Duration::from_millis(300));
+        for (name, series, text) in cases {
+            let (source, engine) = (Counters::new(series), engine(threads));
+            group.throughput(Throughput::Elements(series as u64 * 240));
+            group.bench_function(name, |b| {
+                b.iter(|| {
+                    let (start, end) = (Timestamp(0), Timestamp(HOUR_MS - STEP_MS));
+                    let options = QueryOptions::default();
+                    let result = engine.range(&source, text, start, end, STEP_MS, &options);
+                    black_box(result.expect("a result"))
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, queries);
+criterion_main!(benches);

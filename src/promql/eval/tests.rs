@@ -1,0 +1,220 @@
+//! Queries over series in memory: what the engine as a whole promises.
+
+use std::sync::Arc;
+
+use super::super::engine::{Engine, EngineOptions, QueryOptions, QueryOutput};
+use super::super::error::QueryError;
+use super::super::features::Features;
+use super::super::value::Value;
+use crate::model::{
+    Labels, Selector, SeriesData, SeriesSet, SeriesSource, SourceError, Timestamp, stale_nan,
+};
+
+struct Memory(Vec<(Labels, SeriesData)>);
+
+struct Selected(Vec<(Labels, SeriesData)>);
+
+impl SeriesSource for Memory {
+    fn select(&self, selector: &Selector<'_>) -> Result<Box<dyn SeriesSet>, SourceError> {
+        let wanted = |labels: &Labels| selector.matchers.iter().all(|m| m.matches_labels(labels));
+        let range = selector.start.0..=selector.end.0;
+        let mut found = Vec::new();
+        for (labels, data) in self.0.iter().filter(|(labels, _)| wanted(labels)) {
+            let mut cut = SeriesData::default();
+            for (time, value) in data.timestamps.iter().zip(&data.values) {
+                if range.contains(time) {
+                    cut.timestamps.push(*time);
+                    cut.values.push(*value);
+                }
+            }
+            found.push((labels.clone(), cut));
+        }
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(Box::new(Selected(found)))
+    }
+
+    fn label_names(&self, _: &Selector<'_>) -> Result<Vec<String>, SourceError> {
+        Ok(Vec::new())
+    }
+
+    fn label_values(&self, _: &str, _: &Selector<'_>) -> Result<Vec<String>, SourceError> {
+        Ok(Vec::new())
+    }
+}
+
+impl SeriesSet for Selected {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        &self.0[index].0
+    }
+
+    fn read(&self, index: usize, out: &mut SeriesData) -> Result<(), SourceError> {
+        out.clone_from(&self.0[index].1);
+        Ok(())
+    }
+}
+
+/// Series with a sample every 10 s from 0 on; NaN leaves one out.
+fn memory(series: &[(&[(&str, &str)], &[f64])]) -> Memory {
+    let data = |values: &[f64]| {
+        let mut data = SeriesData::default();
+        for (at, value) in values.iter().enumerate() {
+            if !value.is_nan() || crate::model::is_stale_nan(*value) {
+                data.timestamps.push(at as i64 * 10_000);
+                data.values.push(*value);
+            }
+        }
+        data
+    };
+    let labels = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
+    Memory(series.iter().map(|(l, v)| (labels(l).expect("valid"), data(v))).collect())
+}
+
+fn engine(pool: bool) -> Engine {
+    let threads = || rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads");
+    Engine::new(EngineOptions {
+        features: Features { experimental_functions: true, ..Features::default() },
+        pool: pool.then(|| Arc::new(threads())),
+        ..EngineOptions::default()
+    })
+}
+
+fn range(source: &Memory, text: &str) -> Result<QueryOutput, QueryError> {
+    let (start, end) = (Timestamp(0), Timestamp(60_000));
+    engine(false).range(source, text, start, end, 20_000, &QueryOptions::default())
+}
+
+/// The result of a range query from 0 to 60 s in steps of 20 s: `labels: time value, ...`.
+fn show(source: &Memory, text: &str) -> Vec<String> {
+    let Value::Matrix(series) = range(source, text).expect("a result").value else {
+        panic!("a range query gives a matrix");
+    };
+    let show = |(ms, value): &(i64, f64)| format!("{} {value}", ms / 1000);
+    series
+        .iter()
+        .map(|s| {
+            let points: Vec<String> = s.floats.iter().map(show).collect();
+            format!("{}: {}", s.labels, points.join(", "))
+        })
+        .collect()
+}
+
+fn error(source: &Memory, text: &str) -> String {
+    range(source, text).expect_err("an error").to_string()
+}
+
+fn counters() -> Memory {
+    let gap = f64::NAN;
+    memory(&[
+        (&[("__name__", "c_total"), ("x", "a")], &[0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]),
+        (&[("__name__", "c_total"), ("x", "b")], &[0.0, 10.0, 0.0, 10.0, gap, stale_nan(), gap]),
+    ])
+}
+
+#[test]
+fn selectors_look_back_and_stop_at_stale_markers() {
+    assert_eq!(
+        show(&counters(), "c_total"),
+        [
+            r#"{__name__="c_total", x="a"}: 0 0, 20 20, 40 40, 60 60"#,
+            r#"{__name__="c_total", x="b"}: 0 0, 20 0, 40 10"#,
+        ]
+    );
+    assert_eq!(
+        show(&counters(), "c_total{x='a'} offset -10s"),
+        [r#"{__name__="c_total", x="a"}: 0 10, 20 30, 40 50, 60 60"#]
+    );
+    assert_eq!(show(&counters(), "c_total{x='a'} @ 30")[0].matches("30").count(), 4);
+}
+
+#[test]
+fn rates_correct_resets_and_drop_the_name() {
+    assert_eq!(
+        show(&counters(), "increase(c_total[20s])"),
+        [r#"{x="a"}: 20 20, 40 20, 60 20"#, r#"{x="b"}: 20 0"#]
+    );
+    assert_eq!(show(&counters(), "sum(rate(c_total[20s]))"), ["{}: 20 1, 40 1, 60 1"]);
+}
+
+#[test]
+fn aggregations_group_by_labels() {
+    let grouped = show(&counters(), "sum by (x) (c_total)");
+    assert_eq!(grouped, [r#"{x="a"}: 0 0, 20 20, 40 40, 60 60"#, r#"{x="b"}: 0 0, 20 0, 40 10"#]);
+    assert_eq!(show(&counters(), "count(c_total)"), ["{}: 0 2, 20 2, 40 2, 60 1"]);
+    assert_eq!(
+        show(&counters(), "topk(1, c_total) > 0"),
+        [r#"{__name__="c_total", x="a"}: 20 20, 40 40, 60 60"#]
+    );
+}
+
+#[test]
+fn operators_match_series_and_say_when_they_cannot() {
+    assert_eq!(
+        show(&counters(), "c_total / ignoring(x) group_left sum(c_total)"),
+        [r#"{x="a"}: 0 NaN, 20 1, 40 0.8, 60 1"#, r#"{x="b"}: 0 NaN, 20 0, 40 0.2"#]
+    );
+    assert_eq!(show(&counters(), "c_total unless c_total{x='a'}").len(), 1);
+    assert_eq!(
+        error(&counters(), "sum(c_total) + ignoring(x) c_total"),
+        "found duplicate series for the match group {} on the right hand-side of the operation: \
+         [{__name__=\"c_total\", x=\"a\"}, {__name__=\"c_total\", x=\"b\"}];many-to-many matching \
+         not allowed: matching labels must be unique on one side"
+    );
+    assert_eq!(
+        error(&counters(), "c_total + ignoring(x) sum(c_total)"),
+        "multiple matches for labels: many-to-one matching must be explicit \
+         (group_left/group_right)"
+    );
+}
+
+#[test]
+fn subqueries_step_on_multiples_of_their_step() {
+    assert_eq!(
+        show(&counters(), "max_over_time(c_total{x='a'}[30s:10s])"),
+        [r#"{x="a"}: 0 0, 20 20, 40 40, 60 60"#]
+    );
+    assert_eq!(
+        show(&counters(), "count_over_time(c_total{x='a'}[40s:25s])"),
+        [r#"{x="a"}: 0 1, 20 1, 40 1, 60 2"#]
+    );
+}
+
+#[test]
+fn threads_change_nothing() {
+    let names: Vec<String> = (0..300).map(|i| i.to_string()).collect();
+    let rows: Vec<[(&str, &str); 2]> =
+        names.iter().map(|n| [("__name__", "m"), ("i", n.as_str())]).collect();
+    let values: Vec<[f64; 7]> =
+        (0..300).map(|i| std::array::from_fn(|t| 0.1 * (i * 7 + t) as f64)).collect();
+    let series: Vec<(&[(&str, &str)], &[f64])> =
+        rows.iter().zip(&values).map(|(r, v)| (r.as_slice(), v.as_slice())).collect();
+    let source = memory(&series);
+    let run = |pool| {
+        let (start, end) = (Timestamp(0), Timestamp(60_000));
+        let options = QueryOptions::default();
+        let output = engine(pool).range(&source, "avg(rate(m[30s]))", start, end, 10_000, &options);
+        output.expect("a result")
+    };
+    let (alone, together) = (run(false), run(true));
+    assert_eq!(alone.value, together.value);
+    assert_eq!(alone.stats.samples_total, together.stats.samples_total);
+    assert_eq!(alone.stats.samples_total, 300 * (1 + 2 + 3 * 5));
+}
+
+#[test]
+fn limits_and_annotations_reach_the_user() {
+    let source = memory(&[(&[("__name__", "g")], &[1.0, 2.0, 3.0])]);
+    let output = range(&source, "rate(g[1m])").expect("a result");
+    assert_eq!(
+        output.annotations.infos,
+        ["PromQL info: metric might not be a counter, name does not end in \
+          _total/_sum/_count/_bucket: \"g\" (1:6)"]
+    );
+    let small = EngineOptions { samples_max: 2, ..EngineOptions::default() };
+    let options = QueryOptions::default();
+    let result = Engine::new(small).instant(&source, "g[1m]", Timestamp(20_000), &options);
+    assert!(matches!(result, Err(QueryError::TooManySamples(_))));
+}

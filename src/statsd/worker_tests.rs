@@ -1,0 +1,66 @@
+use super::*;
+use crate::model::{ManualClock, Matcher, Selector, SeriesData};
+use crate::storage::{Store, StoreOptions};
+
+/// 2026-11-21 00:00 UTC.
+const NOW: i64 = 1_795_219_200_000;
+
+fn open(dir: &std::path::Path, clock: &Arc<ManualClock>) -> Arc<Store> {
+    let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
+    let options = StoreOptions { disk_free_bytes_min: 0, ..StoreOptions::new(dir, clock) };
+    Arc::new(Store::open(options, &|_| {}).expect("opens"))
+}
+
+/// The values of one metric in the store, by time.
+fn stored(store: &Store, name: &str) -> Vec<(i64, f64)> {
+    let matchers = [Matcher::equal("__name__", name)];
+    let selector = Selector { matchers: &matchers, start: Timestamp::MIN, end: Timestamp::MAX };
+    let set = store.source().select(&selector).expect("selected");
+    let mut points = Vec::new();
+    let mut data = SeriesData::default();
+    for index in 0..set.len() {
+        set.read(index, &mut data).expect("read");
+        points.extend(data.timestamps.iter().copied().zip(data.values.iter().copied()));
+    }
+    points
+}
+
+#[test]
+fn every_flush_writes_all_series_and_each_type_once() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
+    let store = open(dir.path(), &clock);
+    let metrics = Arc::new(StatsdMetrics::default());
+    let ingest = Ingest::new(Arc::clone(&store));
+    let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+    let mut worker = Worker::new(100, ingest, as_clock, Arc::clone(&metrics));
+    worker.flush();
+    assert_eq!(metrics.flushes.load(Ordering::Relaxed), 0, "nothing to write yet");
+
+    worker.handle(Message::Lines(b"jobs:2|c\nusers:ann|s\ntook:500|ms".to_vec()));
+    worker.flush();
+    clock.advance_ms(10_000);
+    worker.handle(Message::Lines(b"jobs:3|c".to_vec()));
+    worker.flush();
+    assert_eq!(stored(&store, "jobs"), [(NOW, 2.0), (NOW + 10_000, 5.0)]);
+    assert_eq!(stored(&store, "users"), [(NOW, 1.0), (NOW + 10_000, 0.0)]);
+    assert_eq!(stored(&store, "took_sum"), [(NOW, 0.5), (NOW + 10_000, 0.5)]);
+    assert_eq!(metrics.flushes.load(Ordering::Relaxed), 2);
+    let (_, took) = &store.metadata(Some("took"))[0];
+    assert_eq!(took[0].metric_type, MetricType::Summary);
+}
+
+#[test]
+fn more_series_than_one_batch_takes_are_all_written() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
+    let store = open(dir.path(), &clock);
+    let metrics = Arc::new(StatsdMetrics::default());
+    let ingest = Ingest::new(Arc::clone(&store));
+    let count = BATCH_SAMPLES_MAX + 1;
+    let mut worker = Worker::new(count, ingest, clock, Arc::clone(&metrics));
+    let lines: String = (0..count).map(|i| format!("many:{i}|g|#i:{i}\n")).collect();
+    worker.handle(Message::Lines(lines.into_bytes()));
+    worker.flush();
+    assert_eq!(stored(&store, "many").len(), count);
+}
