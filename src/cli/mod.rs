@@ -8,7 +8,6 @@ mod completions;
 mod query;
 mod serve;
 mod test_promql;
-pub mod test_promql;
 
 use std::fmt;
 use std::process::ExitCode;
