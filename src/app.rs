@@ -21,6 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -210,7 +212,7 @@ async fn open_early(
     let early =
         listener.try_clone().map_err(|error| ServeError::io("sharing the HTTP socket", error))?;
     let early = tokio_listener(early)?;
-    let router = http::router(base.state.clone(), Router::new());
+    let router = http::router(base.state.clone(), early_receivers());
     let (trigger, shutdown) = Shutdown::new();
     let mut tasks = Tasks::new();
     tasks.spawn("early HTTP server", async move {
@@ -220,6 +222,13 @@ async fn open_early(
     trigger.request();
     tasks.join(STAGE_PATIENCE).await;
     store
+}
+
+/// The receivers' paths while there is no store. Senders try again after a 503; after the 404 of an
+/// unknown path they would drop their data.
+fn early_receivers() -> Router {
+    let not_ready = || async { (StatusCode::SERVICE_UNAVAILABLE, "the store is still opening\n") };
+    Router::new().route("/api/v1/write", any(not_ready)).route("/api/v1/read", any(not_ready))
 }
 
 async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>, ServeError> {
