@@ -11,6 +11,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -127,7 +128,10 @@ impl DataDir {
             .map_err(|e| StorageError::io("opening database file", path, &e))?;
         let mut builder = Database::builder();
         builder.set_cache_size(PAGE_CACHE_BYTES);
-        let opened = builder.create_with_backend(Backend(backend));
+        // redb may panic on pages that are damaged in places its checksums do not cover.
+        let open = AssertUnwindSafe(|| builder.create_with_backend(Backend(backend)));
+        let opened = panic::catch_unwind(open)
+            .map_err(|_| StorageError::corrupted(path, "its pages cannot be read"))?;
         let database = opened.map_err(|error| match error {
             redb::DatabaseError::Storage(redb::StorageError::Io(error))
                 if error.kind() == io::ErrorKind::InvalidData =>
