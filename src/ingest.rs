@@ -10,7 +10,7 @@ use crate::model::labels::decode_pairs;
 use crate::model::limits::{
     EXEMPLAR_LABELS_BYTES_MAX, HISTOGRAM_BUCKETS_MAX, SAMPLE_FUTURE_MS_MAX,
 };
-use crate::model::{Histogram, LabelError, Labels, Timestamp, WriteBatch};
+use crate::model::{Histogram, LabelError, Labels, SeriesEntry, Timestamp, WriteBatch};
 use crate::storage::journal::QueueError;
 use crate::storage::{Appender, BatchSeries, StorageError, Store};
 
@@ -202,17 +202,25 @@ impl<'a, 'b> Check<'a, 'b> {
     /// Checks every sample, histogram and exemplar by itself.
     fn elements(&mut self) {
         let range = self.oldest..=self.newest;
+        let batch = self.batch;
         for (i, sample) in self.batch.samples.iter().enumerate() {
             if !range.contains(&sample.timestamp.0) {
                 self.series.samples[i] = LEFT_OUT;
                 let (oldest, newest) = (self.oldest, self.newest);
-                self.outcome.reject(|| out_of_range("sample", sample.timestamp, oldest, newest));
+                self.outcome.reject(|| {
+                    let series = series_of(batch, i, |entry| entry.samples);
+                    let reason = out_of_range("sample", sample.timestamp, oldest, newest);
+                    format!("{reason}; series {series}")
+                });
             }
         }
         for (i, point) in self.batch.histograms.iter().enumerate() {
             if let Err(reason) = self.check_histogram(point.timestamp, &point.histogram) {
                 self.series.histograms[i] = LEFT_OUT;
-                self.outcome.reject(|| reason);
+                self.outcome.reject(|| {
+                    let series = series_of(batch, i, |entry| entry.histograms);
+                    format!("{reason}; series {series}")
+                });
             }
         }
         for (i, exemplar) in self.batch.exemplars.iter().enumerate() {
@@ -299,6 +307,22 @@ fn set_numbers(series: &mut [u32], number: u32) -> u64 {
         set += u64::from(number != LEFT_OUT);
     }
     set
+}
+
+/// The series that element `index` of a column belongs to, for a message; `count` gives the elements
+/// of one series in that column.
+fn series_of(
+    batch: &WriteBatch<'_>,
+    index: usize,
+    count: impl Fn(&SeriesEntry<'_>) -> u32,
+) -> String {
+    let mut passed = 0;
+    let entry = batch.series.iter().find(|entry| {
+        passed += count(entry) as usize;
+        passed > index
+    });
+    let labels = entry.and_then(|entry| validate(entry.labels).ok());
+    labels.map_or_else(|| "with labels that are not valid".to_owned(), |labels| labels.to_string())
 }
 
 fn out_of_range(what: &str, timestamp: Timestamp, oldest: i64, newest: i64) -> String {
