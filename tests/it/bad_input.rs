@@ -323,7 +323,10 @@ fn check_start(server: &mut Server, file: &Path, damage: &str) {
     let before = server.log().len();
     let started = server.try_restart();
     let log = server.log()[before..].to_owned();
-    assert!(!log.contains("panicked at"), "{}, {damage}: {log}", file.display());
+    // The database library panics on some damage; that is caught and reported like any other.
+    let panics = log.lines().filter(|line| line.contains("panicked at"));
+    let ours = panics.filter(|line| !line.contains("/redb-")).count();
+    assert_eq!(ours, 0, "{}, {damage}: {log}", file.display());
     let name = file.file_name().expect("a file").to_string_lossy();
     match started {
         Ok(()) => {
@@ -334,7 +337,8 @@ fn check_start(server: &mut Server, file: &Path, damage: &str) {
             server.kill();
         }
         Err(status) => {
-            assert!(log.contains(&*name), "{name}, {damage}: ended with {status}: {log}");
+            let said = log.lines().rfind(|line| line.starts_with("tidewatch: ")).unwrap_or("");
+            assert!(said.contains(&*name), "{name}, {damage}: ended with {status}: {log}");
         }
     }
 }
