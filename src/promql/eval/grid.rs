@@ -32,7 +32,7 @@ impl Grid {
 
     /// The last time; before `start` when there is none.
     pub(crate) fn end(&self) -> i64 {
-        self.start + self.step * (self.steps as i64 - 1)
+        self.start.saturating_add(self.step * (self.steps as i64 - 1))
     }
 
     /// All times.
@@ -60,13 +60,19 @@ impl Reach {
     /// Last timestamp looked at in step `index`.
     #[inline]
     pub(crate) fn end(&self, index: usize) -> i64 {
-        self.first_end + self.advance * index as i64
+        self.first_end.saturating_add(self.advance * index as i64)
     }
 
     /// First and last timestamp looked at in any step, looking back `range` ms (exclusive).
     pub(crate) fn bounds(&self, range: i64) -> (i64, i64) {
         let last = self.end(self.steps.saturating_sub(1));
         (self.first_end.saturating_sub(range).saturating_add(1), last)
+    }
+
+    /// As [`Reach::bounds`], widened by margins (ms) before and after.
+    pub(crate) fn wide_bounds(&self, range: i64, (before, after): (i64, i64)) -> (i64, i64) {
+        let (first, last) = self.bounds(range);
+        (first.saturating_sub(before), last.saturating_add(after))
     }
 }
 

@@ -4,8 +4,13 @@ use std::sync::Arc;
 
 use crate::model::{SeriesData, is_stale_nan};
 
+use super::super::annotations::{Notes, mixed_range};
+use super::super::ast::Span;
+use super::super::error::QueryError;
+use super::super::functions::extended::Extended;
 use super::block::Row;
 use super::grid::Reach;
+use super::not_supported;
 
 /// What a selector's row shows of the sample it found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,4 +101,43 @@ fn put_histogram(data: &SeriesData, at: usize, step: usize, show: Show, row: &mu
 fn same_point(data: &SeriesData, at: usize, last: &crate::model::FloatHistogram) -> bool {
     let histogram = &data.histograms[at].histogram;
     histogram.sum().to_bits() == last.sum.to_bits() && histogram.to_float() == *last
+}
+
+/// Fills `row` from the samples of one series without stale markers, interpolating between the
+/// samples around each step; gives the number of samples looked at.
+pub(crate) fn smooth(
+    data: &SeriesData,
+    reach: Reach,
+    lookback: i64,
+    span: Span,
+    row: &mut Row,
+    notes: &mut Notes,
+) -> Result<u64, QueryError> {
+    let mut looked_at = 0;
+    for step in 0..row.values.len() {
+        let time = reach.end(step);
+        let (oldest, newest) = (time.saturating_sub(lookback), time.saturating_add(lookback));
+        let near = |time: i64| time > oldest && time <= newest;
+        let from = data.timestamps.partition_point(|t| *t <= oldest);
+        let to = data.timestamps.partition_point(|t| *t <= newest);
+        looked_at += (to - from) as u64;
+        if data.histograms.iter().any(|point| near(point.timestamp)) {
+            if from == to {
+                return Err(not_supported("smoothed native histograms"));
+            }
+            notes.warn(span, mixed_range(row.labels.metric_name()));
+            continue;
+        }
+        let (timestamps, values) = (&data.timestamps[from..to], &data.values[from..to]);
+        let around = Extended { timestamps, values, start: oldest, end: newest, smoothed: true };
+        let at = timestamps.partition_point(|t| *t < time);
+        if timestamps.get(at) == Some(&time) {
+            row.values[step] = values[at];
+        } else if at > 0 && at < values.len() {
+            row.values[step] = around.interpolate(at - 1, time, false);
+        } else if at > 0 {
+            row.values[step] = values[at - 1];
+        }
+    }
+    Ok(looked_at)
 }

@@ -10,6 +10,7 @@ use crate::model::source::HistogramPoint;
 use crate::model::{Histogram, Labels, MatchOp, SeriesData, SeriesSet};
 
 use super::super::annotations::Notes;
+use super::super::ast::Span;
 use super::super::error::QueryError;
 use super::block::{
     Block, Row, is_absent, is_metadata, merge_same_labels, refuse_same_labels, without_metadata,
@@ -39,6 +40,8 @@ pub(crate) enum Input {
 pub(crate) enum Base {
     /// An instant selector.
     Instant(Reach, Show),
+    /// A `smoothed` instant selector; where it stands.
+    Smoothed(Reach, Span),
     /// A function over ranges.
     Range(RangeFunction, RangeCall),
 }
@@ -179,6 +182,12 @@ impl Pipeline {
             Base::Instant(reach, show) => {
                 report.looked_at += instant::fill(data, *reach, context.lookback_ms, *show, row);
             }
+            Base::Smoothed(reach, span) => {
+                drop_stale(data);
+                let lookback = context.lookback_ms;
+                report.looked_at +=
+                    instant::smooth(data, *reach, lookback, *span, row, &mut report.notes)?;
+            }
             Base::Range(function, call) => {
                 drop_stale(data);
                 let labels = row.labels.clone();
@@ -189,6 +198,7 @@ impl Pipeline {
                     features: context.features,
                     out: row,
                     notes: &mut report.notes,
+                    budget: &context.budget,
                     looked_at: 0,
                 };
                 function(&mut range)?;

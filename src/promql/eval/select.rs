@@ -7,13 +7,14 @@ use super::super::annotations::Notes;
 use super::super::ast::{Binary, Call, EdgeMode, Expr, MatrixSelector, ValueType, VectorSelector};
 use super::super::error::QueryError;
 use super::super::functions::Evaluation;
+use super::super::functions::extended::Extended;
 use super::super::value::MatrixSeries;
 use super::context::{Context, Shift, unwrap_parens};
 use super::grid::{Grid, Reach};
 use super::instant::Show;
 use super::pipeline::{Base, Input, Pipeline, pins_name};
 use super::rowmap::{RowMap, ScalarOperand};
-use super::window::{RangeCall, RangeFunction, drop_stale};
+use super::window::{RangeCall, RangeFunction, drop_stale, margins};
 use super::{finish_matrix, not_supported, scalar, vector};
 
 /// The pipeline that evaluates `expr`; `None` when it is no chain of row-wise operations over a
@@ -140,15 +141,16 @@ fn instant_pipeline(
     grid: Grid,
     show: Show,
 ) -> Result<Pipeline, QueryError> {
-    if selector.edge != EdgeMode::Plain {
-        return Err(not_supported("smoothed"));
-    }
     let Shift { offset, at } = context.shift(selector)?;
     let reach = Reach::new(grid, offset, at);
-    let set = series(context, selector, reach.bounds(context.lookback_ms))?;
+    let smoothed = selector.edge == EdgeMode::Smoothed && show == Show::Value;
+    let after = if smoothed { context.lookback_ms } else { 0 };
+    let set = series(context, selector, reach.wide_bounds(context.lookback_ms, (0, after)))?;
+    let base =
+        if smoothed { Base::Smoothed(reach, selector.span) } else { Base::Instant(reach, show) };
     Ok(Pipeline {
         input: Input::Series(set),
-        base: Base::Instant(reach, show),
+        base,
         maps: Vec::new(),
         steps: grid.steps,
         drops_name: false,
@@ -182,17 +184,21 @@ pub(super) fn range_pipeline(
     }
     let matrix = call.args.iter().map(unwrap_parens).find(|a| a.value_type() == ValueType::Matrix);
     let first_arg = call.args.first().map_or(call.span, |a| unwrap_parens(a).span());
-    let with = |reach, range| RangeCall { grid, reach, range, params, first_arg };
+    let lookback = context.lookback_ms;
+    let with =
+        |reach, range, edge| RangeCall { grid, reach, range, params, first_arg, edge, lookback };
     match matrix {
         Some(Expr::MatrixSelector(selector)) => {
             check_edge(selector, call.function.name)?;
             let Shift { offset, at } = context.shift(&selector.vector)?;
             let range = context.range_ms(&selector.range)?;
             let reach = Reach::new(grid, offset, at);
-            let set = series(context, &selector.vector, reach.bounds(range))?;
+            let edge = selector.vector.edge;
+            let bounds = reach.wide_bounds(range, margins(edge, lookback));
+            let set = series(context, &selector.vector, bounds)?;
             Ok(Pipeline {
                 input: Input::Series(set),
-                base: Base::Range(function, with(reach, range)),
+                base: Base::Range(function, with(reach, range, edge)),
                 maps: Vec::new(),
                 steps: grid.steps,
                 drops_name,
@@ -207,7 +213,7 @@ pub(super) fn range_pipeline(
             let block = vector(context, &subquery.expr, inner, notes)?;
             Ok(Pipeline {
                 input: Input::Rows(block, inner),
-                base: Base::Range(function, with(reach, range)),
+                base: Base::Range(function, with(reach, range, EdgeMode::Plain)),
                 maps: Vec::new(),
                 steps: grid.steps,
                 drops_name,
@@ -225,7 +231,7 @@ fn check_edge(selector: &MatrixSelector, function: &str) -> Result<(), QueryErro
         EdgeMode::Smoothed => ("smoothed", &["delta", "increase", "rate"]),
     };
     if allowed.contains(&function) {
-        return Err(not_supported(word));
+        return Ok(());
     }
     Err(QueryError::Execution(format!(
         "{word} modifier can only be used with: {} - not with {function}",
@@ -256,12 +262,11 @@ fn raw_samples(
     selector: &MatrixSelector,
     grid: Grid,
 ) -> Result<Vec<MatrixSeries>, QueryError> {
-    if selector.vector.edge != EdgeMode::Plain {
-        return Err(not_supported("anchored and smoothed range vectors as a result"));
-    }
     let Shift { offset, at } = context.shift(&selector.vector)?;
     let range = context.range_ms(&selector.range)?;
-    let bounds = Reach::new(grid, offset, at).bounds(range);
+    let edge = selector.vector.edge;
+    let reach = Reach::new(grid, offset, at);
+    let bounds = reach.wide_bounds(range, margins(edge, context.lookback_ms));
     let set = series(context, &selector.vector, bounds)?;
     let mut result = Vec::new();
     let mut data = SeriesData::default();
@@ -271,12 +276,36 @@ fn raw_samples(
         drop_stale(&mut data);
         context.budget.hold(data.len() as u64)?;
         context.budget.looked_at(data.len() as u64);
-        if !data.is_empty() {
-            result.push(matrix_series(set.labels(index).clone(), &data));
+        let mut series = matrix_series(set.labels(index).clone(), &data);
+        if edge != EdgeMode::Plain {
+            extend(&mut series, &data, (reach.end(0) - range, reach.end(0)), edge)?;
+        }
+        if !series.floats.is_empty() || !series.histograms.is_empty() {
+            result.push(series);
         }
     }
     result.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(result)
+}
+
+/// Replaces the samples by those of an extended range.
+fn extend(
+    series: &mut MatrixSeries,
+    data: &SeriesData,
+    (start, end): (i64, i64),
+    edge: EdgeMode,
+) -> Result<(), QueryError> {
+    let smoothed = edge == EdgeMode::Smoothed;
+    if !data.histograms.is_empty() {
+        let word = if smoothed { "smoothed" } else { "anchored" };
+        let message = format!("{word} modifier is not supported with histograms");
+        return Err(QueryError::Execution(message));
+    }
+    if !data.values.is_empty() {
+        let (timestamps, values) = (data.timestamps.as_slice(), data.values.as_slice());
+        series.floats = Extended { timestamps, values, start, end, smoothed }.samples();
+    }
+    Ok(())
 }
 
 fn matrix_series(labels: crate::model::Labels, data: &SeriesData) -> MatrixSeries {

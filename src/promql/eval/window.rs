@@ -5,11 +5,15 @@ use crate::model::source::HistogramPoint;
 use crate::model::{Labels, SeriesData, is_stale_nan};
 
 use super::super::annotations::Notes;
-use super::super::ast::Span;
+use super::super::ast::{EdgeMode, Span};
 use super::super::error::QueryError;
 use super::super::features::Features;
 use super::block::{Row, SharedHistogram};
+use super::budget::Budget;
 use super::grid::{Grid, Reach};
+
+/// After so many samples within one series the clock is looked at: about 50 ms of work.
+const CHECK_SAMPLES: u64 = 1 << 24;
 
 /// A function over ranges: fills one row from one series.
 pub(crate) type RangeFunction = fn(&mut RangeRow<'_>) -> Result<(), QueryError>;
@@ -27,6 +31,31 @@ pub(crate) struct RangeCall {
     pub(crate) params: Vec<Vec<f64>>,
     /// Where the first argument stands; annotations point there.
     pub(crate) first_arg: Span,
+    /// How the windows' edges are treated.
+    pub(crate) edge: EdgeMode,
+    /// How far an extended window reaches over its edges, in ms.
+    pub(crate) lookback: i64,
+}
+
+impl RangeCall {
+    /// Whether the edges of the windows are interpolated.
+    pub(crate) fn smoothed(&self) -> bool {
+        self.edge == EdgeMode::Smoothed
+    }
+
+    /// How far windows reach over their (start, end), in ms.
+    pub(crate) fn margins(&self) -> (i64, i64) {
+        margins(self.edge, self.lookback)
+    }
+}
+
+/// How far windows reach over their (start, end), in ms.
+pub(crate) fn margins(edge: EdgeMode, lookback: i64) -> (i64, i64) {
+    match edge {
+        EdgeMode::Plain => (0, 0),
+        EdgeMode::Anchored => (lookback, 0),
+        EdgeMode::Smoothed => (lookback, lookback),
+    }
 }
 
 /// One series of a call.
@@ -43,11 +72,14 @@ pub(crate) struct RangeRow<'a> {
     pub(crate) out: &'a mut Row,
     /// Where annotations go.
     pub(crate) notes: &'a mut Notes,
+    /// What the query may use.
+    pub(crate) budget: &'a Budget,
     /// Samples looked at, counted once a window.
     pub(crate) looked_at: u64,
 }
 
-/// The samples of one window: `start < timestamp <= end`.
+/// The samples of one window, `start < timestamp <= end`; an extended one has some beyond.
+#[derive(Clone, Copy)]
 pub(crate) struct Window<'a> {
     /// Timestamps of the float samples.
     pub(crate) timestamps: &'a [i64],
@@ -91,19 +123,26 @@ impl RangeRow<'_> {
         let data = self.data;
         let mut floats = Slider::default();
         let mut histograms = Slider::default();
+        let (before, after) = self.call.margins();
+        let mut next_check = CHECK_SAMPLES;
         for step in 0..self.call.grid.steps {
             let end = self.call.reach.end(step);
             let start = end.saturating_sub(self.call.range);
-            floats.slide(start, end, data.timestamps.len(), |i| data.timestamps[i]);
+            let (from, to) = (start.saturating_sub(before), end.saturating_add(after));
+            floats.slide(from, to, data.timestamps.len(), |i| data.timestamps[i]);
             if !data.histograms.is_empty() {
                 let time = |i: usize| data.histograms[i].timestamp;
-                histograms.slide(start, end, data.histograms.len(), time);
+                histograms.slide(from, to, data.histograms.len(), time);
             }
             let seen = floats.len() + histograms.len();
             if seen == 0 {
                 continue;
             }
             self.looked_at += seen as u64;
+            if self.looked_at >= next_check {
+                self.budget.check()?;
+                next_check = self.looked_at + CHECK_SAMPLES;
+            }
             let window = Window {
                 timestamps: &data.timestamps[floats.from..floats.to],
                 values: &data.values[floats.from..floats.to],

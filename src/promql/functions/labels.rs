@@ -53,7 +53,7 @@ pub(super) fn join(
 ) -> Result<Block, QueryError> {
     let (dst, separator) = (string(&call.args[1]), string(&call.args[2]));
     let sources: Vec<&str> = call.args[3..].iter().map(string).collect();
-    if let Some(bad) = sources.iter().find(|name| name.is_empty()) {
+    if let Some(bad) = sources.iter().find(|name| !is_label_name(name)) {
         return Err(execution("invalid source label name in label_join()", bad));
     }
     check_destination(dst, "label_join")?;
@@ -80,11 +80,16 @@ fn with_label(labels: &Labels, name: &str, value: &str) -> Result<Labels, QueryE
 }
 
 fn check_destination(name: &str, function: &str) -> Result<(), QueryError> {
-    if name.is_empty() {
+    if !is_label_name(name) {
         let what = format!("invalid destination label name in {function}()");
         return Err(execution(&what, name));
     }
     Ok(())
+}
+
+/// Whether `name` can name a label. Bytes of a literal that are no UTF-8 came as U+FFFD.
+pub(crate) fn is_label_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('\u{fffd}')
 }
 
 fn execution(what: &str, detail: &str) -> QueryError {

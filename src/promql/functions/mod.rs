@@ -3,8 +3,9 @@
 
 mod absent;
 mod date;
+pub(crate) mod extended;
 mod histogram;
-mod labels;
+pub(crate) mod labels;
 mod math;
 pub(crate) mod number;
 mod over_time;

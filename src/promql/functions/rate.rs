@@ -4,8 +4,11 @@ use crate::model::SeriesData;
 use crate::model::labels::Quoted;
 
 use super::super::annotations::{Detail, mixed_range};
+use super::super::ast::EdgeMode;
 use super::super::error::QueryError;
+use super::super::eval::not_supported;
 use super::super::eval::window::{Point, RangeRow, Window};
+use super::extended;
 
 /// `rate(v[r])`
 pub(super) fn rate(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
@@ -43,13 +46,13 @@ struct Kind {
 }
 
 fn extrapolated(row: &mut RangeRow<'_>, kind: Kind) -> Result<(), QueryError> {
+    if row.call.edge != EdgeMode::Plain {
+        return extended::rate(row, kind.counter, kind.per_second);
+    }
     let (data, call) = (row.data, row.call);
     let name = row.metric_name().to_owned();
-    let starts = if row.features.use_start_timestamps && kind.counter {
-        data.start_timestamps.as_slice()
-    } else {
-        &[]
-    };
+    let use_starts = row.features.use_start_timestamps && kind.counter;
+    let starts: &[i64] = if use_starts { &data.start_timestamps } else { &[] };
     let resets = if kind.counter { resets_of(data, starts) } else { Vec::new() };
     let overlaps = overlaps_of(data, starts);
     let mut next_reset = 0;
@@ -60,7 +63,7 @@ fn extrapolated(row: &mut RangeRow<'_>, kind: Kind) -> Result<(), QueryError> {
                 notes.warn(call.first_arg, mixed_range(&name));
                 return Ok(Point::Absent);
             }
-            return single_histogram(window.histograms.len());
+            return histograms_only(window, use_starts);
         }
         while next_reset < resets.len() && resets[next_reset] <= window.first {
             next_reset += 1;
@@ -80,10 +83,15 @@ fn extrapolated(row: &mut RangeRow<'_>, kind: Kind) -> Result<(), QueryError> {
     })
 }
 
-/// One histogram makes no rate; more need histogram arithmetic.
-fn single_histogram(count: usize) -> Result<Point, QueryError> {
-    if count > 1 {
-        return Err(QueryError::NotSupported("rate of native histograms".to_owned()));
+/// One histogram makes no rate unless its counting began within the window; more of them need
+/// histogram arithmetic.
+fn histograms_only(window: &Window<'_>, use_starts: bool) -> Result<Point, QueryError> {
+    let [point] = window.histograms else {
+        return Err(not_supported("rate of native histograms"));
+    };
+    let start = point.start_timestamp;
+    if use_starts && start != 0 && start > window.start && start < point.timestamp {
+        return Err(not_supported("rate of native histograms"));
     }
     Ok(Point::Absent)
 }
@@ -147,14 +155,15 @@ fn extrapolate(
 /// Indices of samples before which the counter was reset.
 fn resets_of(data: &SeriesData, starts: &[i64]) -> Vec<usize> {
     let mut resets = Vec::new();
-    for at in 1..data.values.len() {
-        if data.values[at] < data.values[at - 1] || started_anew(data, starts, at) {
-            resets.push(at);
+    for (at, pair) in data.values.windows(2).enumerate() {
+        if pair[1] < pair[0] || started_anew(data, starts, at + 1) {
+            resets.push(at + 1);
         }
     }
     resets
 }
 
+#[inline]
 fn started_anew(data: &SeriesData, starts: &[i64], at: usize) -> bool {
     !starts.is_empty()
         && is_start_reset(
@@ -259,9 +268,11 @@ pub(super) fn resets(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
         if row.features.use_start_timestamps { &data.start_timestamps } else { &[] };
     let resets = resets_of(data, starts);
     let mut next = 0;
+    let is_anchored = row.call.edge == EdgeMode::Anchored;
     row.each(|window, _| {
+        let Some(window) = anchor(window, is_anchored) else { return Ok(Point::Absent) };
         if !window.histograms.is_empty() {
-            return count_mixed(window, |a, b| b < a, "resets of native histograms");
+            return count_mixed(&window, |a, b| b < a, "resets of native histograms");
         }
         while next < resets.len() && resets[next] <= window.first {
             next += 1;
@@ -279,9 +290,11 @@ pub(super) fn changes(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
     let changes: Vec<usize> =
         (1..values.len()).filter(|at| changed(values[*at - 1], values[*at])).collect();
     let mut next = 0;
+    let is_anchored = row.call.edge == EdgeMode::Anchored;
     row.each(|window, _| {
+        let Some(window) = anchor(window, is_anchored) else { return Ok(Point::Absent) };
         if !window.histograms.is_empty() {
-            return count_mixed(window, changed, "");
+            return count_mixed(&window, changed, "");
         }
         while next < changes.len() && changes[next] <= window.first {
             next += 1;
@@ -290,6 +303,11 @@ pub(super) fn changes(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
         let count = changes[next..].iter().take_while(|at| **at <= last).count();
         Ok(Point::Float(count as f64))
     })
+}
+
+#[inline]
+fn anchor<'a>(window: &Window<'a>, is_anchored: bool) -> Option<Window<'a>> {
+    if is_anchored { extended::anchored(window) } else { Some(*window) }
 }
 
 /// Counts events between neighbours in a window that holds histograms. A float beside a histogram

@@ -91,7 +91,7 @@ fn regression(timestamps: &[i64], values: &[f64], at: i64) -> (f64, f64) {
     let (mut x_sum, mut y_sum, mut xy_sum, mut xx_sum) =
         ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0));
     for (time, y) in timestamps.iter().zip(values) {
-        let x = (time - at) as f64 / 1e3;
+        let x = time.saturating_sub(at) as f64 / 1e3;
         x_sum = kahan_add(x, x_sum.0, x_sum.1);
         y_sum = kahan_add(*y, y_sum.0, y_sum.1);
         xy_sum = kahan_add(x * y, xy_sum.0, xy_sum.1);

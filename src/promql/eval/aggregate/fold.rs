@@ -70,6 +70,11 @@ impl Fold {
         self.steps as u64
     }
 
+    /// Whether every value added is held until the end.
+    pub(super) fn keeps_values(&self) -> bool {
+        self.op == AggregateOp::Quantile
+    }
+
     /// Adds a row to group number `group`.
     pub(super) fn add(
         &mut self,

@@ -98,6 +98,9 @@ fn fold_row(
     if grouping.labels.len() > groups {
         context.budget.hold(fold.add_group())?;
     }
+    if fold.keeps_values() {
+        context.budget.hold(row.values.len() as u64)?;
+    }
     fold.add(group, row, notes)
 }
 

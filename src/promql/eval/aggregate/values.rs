@@ -3,9 +3,11 @@
 use hashbrown::HashMap;
 
 use crate::model::Labels;
+use crate::model::labels::Quoted;
 
 use super::super::super::ast::Aggregate;
 use super::super::super::error::QueryError;
+use super::super::super::functions::labels::is_label_name;
 use super::super::super::functions::number::go_fixed;
 use super::super::block::{Block, Row, is_absent};
 use super::super::context::Context;
@@ -21,8 +23,8 @@ pub(super) fn count(
     block: &Block,
     grid: Grid,
 ) -> Result<Block, QueryError> {
-    if label.is_empty() {
-        return Err(QueryError::Execution(format!("invalid label name {label:?}")));
+    if !is_label_name(label) {
+        return Err(QueryError::Execution(format!("invalid label name {}", Quoted(label))));
     }
     let mut names = aggregate.grouping.clone();
     if !aggregate.without {
