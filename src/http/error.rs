@@ -117,8 +117,9 @@ impl From<SourceError> for ApiError {
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> ApiError {
         let kind = match error {
-            QueryError::Parse(_) => return ApiError::parameter("query", error),
-            QueryError::BadRequest(_) => ErrorKind::BadData,
+            QueryError::Parse(_) | QueryError::BadRequest(_) => {
+                return ApiError::parameter("query", error);
+            }
             QueryError::Timeout(_) => ErrorKind::Timeout,
             QueryError::Canceled(_) => ErrorKind::Canceled,
             QueryError::Source(_) => ErrorKind::Internal,
