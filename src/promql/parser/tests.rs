@@ -27,10 +27,10 @@ const CANONICAL: &[&str] = &[
     "\"\\ufffd\"",
     "foo",
     "foo{a=\"b\",c!~\"d\"}",
-    "{__name__=\"foo bar\",\"a.b\"=\"c\"}",
+    "{\"a.b\"=\"c\",__name__=\"foo bar\"}",
     "job:rate:sum{x=~\"a|b\"}",
     "foo[5m]",
-    "foo[1w2d]",
+    "foo[9d]",
     "foo[5m] @ 10.000 offset 1h",
     "foo @ start() offset -1h30m",
     "foo[1h:5m] @ end()",
@@ -369,10 +369,12 @@ fn nesting_and_length_are_bounded() {
 
 #[test]
 fn spans_cover_the_modifiers() {
-    let expr = parsed("  foo{a=\"b\"}[5m] offset 1h + 1");
+    let expr = parsed("  foo{a=\"b\"}[5m:] offset 1h");
+    assert_eq!(expr.span(), Span { start: 2, end: 27 });
+    let expr = parsed("foo @ 5 + (bar)");
     let Expr::Binary(binary) = &expr else { panic!("{expr} is no sum") };
-    assert_eq!(expr.span(), Span { start: 2, end: 31 });
-    assert_eq!(binary.lhs.span(), Span { start: 2, end: 27 });
+    assert_eq!(binary.lhs.span(), Span { start: 0, end: 7 });
+    assert_eq!(binary.span, Span { start: 0, end: 15 });
 }
 
 #[test]
