@@ -106,7 +106,8 @@ pub fn router(state: HttpState, receivers: Router) -> Router {
         .route("/metrics", get(metrics::expose).layer(compression()));
     let allowed = state.options().cors_origin.clone();
     let counters = Arc::clone(state.metrics());
-    let receivers = receivers.route_layer(from_fn_with_state(state.clone(), health::gate));
+    // `layer` and not `route_layer`, which refuses a router without routes.
+    let receivers = receivers.layer(from_fn_with_state(state.clone(), health::gate));
     gated
         .merge(open)
         .with_state(state)

@@ -1,28 +1,12 @@
 //! What the remote-write receiver counts about itself; telemetry gathers it.
 //!
-//! In: one call per request. Out: counters. Never here: names and formats of metrics pages.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! In: one call per request. Out: counters, and the families they make. Never here: the format of
+//! metrics pages.
 
 use crate::ingest::WriteOutcome;
+use crate::telemetry::{Counter, MetricFamily};
 
 use super::negotiation::Version;
-
-/// A counter that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds `n`.
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// The present count.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// Requests of one kind, by how they were answered.
 #[derive(Debug, Default)]
@@ -78,5 +62,86 @@ impl RemoteWriteMetrics {
         self.exemplars.add(outcome.exemplars);
         self.rejected.add(outcome.rejected);
         self.invalid_labels_samples.add(outcome.invalid_series);
+    }
+
+    /// The counters as metric families.
+    pub fn families(&self) -> Vec<MetricFamily> {
+        let counter = MetricFamily::counter;
+        let samples = counter(
+            "tidewatch_remote_write_samples_total",
+            "Samples written through remote write, by kind.",
+        );
+        let bytes = counter(
+            "tidewatch_remote_write_bytes_total",
+            "Bytes of remote-write bodies, as received and after decompression.",
+        );
+        vec![
+            self.request_family(),
+            samples
+                .with(&[("kind", "float")], self.samples.get() as f64)
+                .with(&[("kind", "histogram")], self.histograms.get() as f64),
+            counter(
+                "tidewatch_remote_write_exemplars_total",
+                "Exemplars written through remote write.",
+            )
+            .value(self.exemplars.get() as f64),
+            counter(
+                "tidewatch_remote_write_rejected_total",
+                "Series, samples, histograms and exemplars that were not acceptable.",
+            )
+            .value(self.rejected.get() as f64),
+            counter(
+                "prometheus_api_remote_write_invalid_labels_samples_total",
+                "Series left out because their labels were not valid.",
+            )
+            .value(self.invalid_labels_samples.get() as f64),
+            bytes
+                .with(&[("form", "received")], self.body_bytes.get() as f64)
+                .with(&[("form", "decoded")], self.decoded_bytes.get() as f64),
+        ]
+    }
+
+    fn request_family(&self) -> MetricFamily {
+        let mut family = MetricFamily::counter(
+            "tidewatch_remote_write_requests_total",
+            "Remote-write requests by protocol version and outcome.",
+        );
+        for (version, requests) in [
+            ("1.0", &self.requests_v1),
+            ("2.0", &self.requests_v2),
+            ("unknown", &self.requests_unknown),
+        ] {
+            for (outcome, counter) in [
+                ("written", &requests.written),
+                ("refused", &requests.refused),
+                ("failed", &requests.failed),
+            ] {
+                let labels = [("version", version), ("outcome", outcome)];
+                family = family.with(&labels, counter.get() as f64);
+            }
+        }
+        family
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_become_families() {
+        let metrics = RemoteWriteMetrics::default();
+        metrics.requests(Some(Version::V2)).refused.add(3);
+        metrics.add_outcome(&WriteOutcome { samples: 5, ..WriteOutcome::default() });
+        let families = metrics.families();
+        let value = |family: usize, label: &str| {
+            let labelled = |s: &&crate::telemetry::MetricSample| {
+                s.labels.iter().any(|(_, value)| value == label) && s.value > 0.0
+            };
+            families[family].samples.iter().find(labelled).map(|sample| sample.value)
+        };
+        assert_eq!(value(0, "2.0"), Some(3.0));
+        assert_eq!(value(0, "1.0"), None);
+        assert_eq!(value(1, "float"), Some(5.0));
     }
 }

@@ -2,6 +2,7 @@
 
 mod against_prometheus;
 mod bad_input;
+mod crash_backend;
 mod crash_kill;
 mod http_api;
 mod statsd;

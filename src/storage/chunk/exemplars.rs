@@ -37,6 +37,17 @@ pub fn encode(exemplars: &[Exemplar], out: &mut Vec<u8>) -> Result<(), CodecErro
     Ok(())
 }
 
+/// The last exemplars of a list that fit a chunk: what to keep of a series whose sender attaches more
+/// than anyone can follow up.
+pub fn last_fitting(exemplars: &[Exemplar]) -> &[Exemplar] {
+    let mut bytes = 0;
+    let fitting = exemplars.iter().rev().take(EXEMPLARS_PER_CHUNK_MAX).take_while(|e| {
+        bytes += e.labels.as_packed().len();
+        bytes <= EXEMPLAR_LABEL_BYTES_PER_CHUNK_MAX
+    });
+    &exemplars[exemplars.len() - fitting.count()..]
+}
+
 fn check_size(exemplars: u64, label_bytes: u64) -> Result<(), CodecError> {
     CodecError::check_limit("exemplars in a chunk", exemplars, EXEMPLARS_PER_CHUNK_MAX)?;
     let max = EXEMPLAR_LABEL_BYTES_PER_CHUNK_MAX;
@@ -135,6 +146,23 @@ mod tests {
         let bare =
             Exemplar { labels: Labels::empty(), value: -0.0, timestamp: Timestamp(i64::MIN) };
         check(&[bare.clone(), bare]);
+    }
+
+    #[test]
+    fn too_many_exemplars_are_cut_to_the_last() {
+        let short: Vec<Exemplar> = vec![exemplar(1, 0.5); EXEMPLARS_PER_CHUNK_MAX + 7];
+        assert!(matches!(
+            encode(&short, &mut Vec::new()),
+            Err(CodecError::LimitExceeded { what: "exemplars in a chunk", .. })
+        ));
+        assert_eq!(last_fitting(&short).len(), EXEMPLARS_PER_CHUNK_MAX);
+        let labels = Labels::from_pairs([("x", "y".repeat(8000).as_str())]).unwrap();
+        let long = vec![Exemplar { labels, value: 1.0, timestamp: Timestamp(1) }; 1000];
+        assert!(encode(&long, &mut Vec::new()).is_err());
+        let fitting = last_fitting(&long);
+        assert!(fitting.len() > 500);
+        assert_eq!(encode(fitting, &mut Vec::new()), Ok(()));
+        assert_eq!(last_fitting(&long[..3]).len(), 3);
     }
 
     proptest! {

@@ -348,7 +348,8 @@ impl WindowJob<'_> {
             return Ok(false);
         };
         let mut bytes = Vec::new();
-        self.encoded(chunk::exemplars::encode(&rare.exemplars, &mut bytes))?;
+        let kept = chunk::exemplars::last_fitting(&rare.exemplars);
+        self.encoded(chunk::exemplars::encode(kept, &mut bytes))?;
         let mut table = self.transaction.open_table(EXEMPLARS).map_err(|e| self.fail(e))?;
         table.insert(self.key(id), bytes.as_slice()).map_err(|e| self.fail(e))?;
         Ok(true)

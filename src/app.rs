@@ -1,0 +1,360 @@
+//! The wiring: the one file that knows every part.
+//!
+//! In: options of the command line. Out: a running server, until a signal or an order ends it.
+//! Never here: what the parts do.
+//!
+//! Start: configuration, signals, sockets, an early HTTP server that says "not ready", the store
+//! (which reads its journals back), then everything. Stop, in this order: no new requests and the
+//! last StatsD flush; the last collection of own metrics; the store. What was acknowledged is on
+//! disk before each acknowledgement, so a stop that is cut short loses nothing either.
+
+mod banner;
+mod error;
+mod local;
+mod metrics;
+mod progress;
+mod reload;
+
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+pub use error::ServeError;
+pub use local::ask_data_dir;
+
+use crate::config::{self, Config, Overrides};
+use crate::http::server::{self, ServerOptions};
+use crate::http::{self, CorsOrigin, HttpOptions, HttpState, LifecycleOrder};
+use crate::ingest::Ingest;
+use crate::model::{Clock, SystemClock};
+use crate::promql::{Engine, EngineOptions, Features};
+use crate::remote_read::{self, RemoteReadState};
+use crate::remote_write::{self, RemoteWriteMetrics, RemoteWriteState};
+use crate::runtime::{CpuPool, Shutdown, Signal, Signals, Tasks};
+use crate::statsd::{self, StatsdMetrics, StatsdServer};
+use crate::storage::{Store, StoreOptions};
+use crate::telemetry::{self, Event, Events, Registry, SelfCollector};
+use reload::Reloader;
+
+/// Most write jobs waiting or running. Each holds a request body; beyond it senders are told to
+/// come back.
+const WRITE_JOBS_MAX: usize = 256;
+/// Most query jobs waiting or running; the queries among them are fewer (`query.max-concurrency`).
+const QUERY_JOBS_MAX: usize = 256;
+/// Orders waiting to be taken; one is taken at a time.
+const ORDERS_MAX: usize = 16;
+/// How long a stage of the stop may take: the HTTP server cuts its connections off before.
+const STAGE_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the command line says.
+#[derive(Debug)]
+pub struct ServeOptions {
+    /// The configuration file, if one was named.
+    pub config_file: Option<PathBuf>,
+    /// Flags that beat the file.
+    pub overrides: Overrides,
+    /// Whether `/-/reload` and `/-/quit` work.
+    pub lifecycle_enabled: bool,
+    /// Whether the admin endpoints work.
+    pub admin_enabled: bool,
+    /// Pages that may call the API from a browser.
+    pub cors_origin: CorsOrigin,
+    /// URL under which users reach this server; empty when it was not given.
+    pub external_url: String,
+    /// Optional parts of PromQL.
+    pub features: Features,
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// It could not start, or the store could not be closed in order.
+pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
+    let config = config::load(options.config_file.as_deref(), &options.overrides)?;
+    telemetry::init_logging(&config.log)
+        .map_err(|message| config::ConfigError::Invalid { key: "log-level", message })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("tidewatch-io")
+        .build()
+        .map_err(|error| ServeError::io("starting the runtime", error))?;
+    runtime.block_on(run(options, config))
+}
+
+async fn run(options: ServeOptions, config: Config) -> Result<(), ServeError> {
+    let mut signals =
+        Signals::listen().map_err(|error| ServeError::io("taking over signals", error))?;
+    let (orders, mut inbox) = mpsc::channel(ORDERS_MAX);
+    let base = Base::new(&options, &config, orders)?;
+    banner::warn_of(&config, &base.events);
+    let listener = bind(config.listen)?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| ServeError::io("asking for the own address", error))?;
+    let store = open_early(&base, &listener, &config).await?;
+    let mut reloader = Reloader::new(&base, options, &config, Arc::clone(&store));
+    let parts = start(&base, listener, &config, &store)?;
+    banner::print(&config, address, parts.statsd);
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Reload => drop(reloader.reload()),
+                Signal::Stop(by) => break base.events.emit(&stop_by(by)),
+            },
+            Some(order) = inbox.recv() => match order {
+                // A client that left meanwhile does not want the answer.
+                LifecycleOrder::Reload(reply) => drop(reply.send(reloader.reload())),
+                LifecycleOrder::Quit => break base.events.emit(&stop_by("/-/quit")),
+            },
+        }
+    }
+    drop(reloader);
+    stop(base, parts, store).await
+}
+
+fn stop_by(by: &str) -> Event {
+    Event::StopRequested { by: by.to_owned() }
+}
+
+/// What exists before the store is open.
+struct Base {
+    registry: Registry,
+    events: Events,
+    clock: Arc<dyn Clock>,
+    write_pool: CpuPool,
+    query_pool: CpuPool,
+    state: HttpState,
+}
+
+impl Base {
+    fn new(
+        options: &ServeOptions,
+        config: &Config,
+        orders: mpsc::Sender<LifecycleOrder>,
+    ) -> Result<Base, ServeError> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let pool = |name, jobs_max| {
+            CpuPool::new(name, threads, jobs_max)
+                .map_err(|error| ServeError::io("starting the CPU pool", error))
+        };
+        // Two pools, so that long queries cannot make writers wait.
+        let (write_pool, query_pool) =
+            (pool("write", WRITE_JOBS_MAX)?, pool("query", QUERY_JOBS_MAX)?);
+        let registry = Registry::new();
+        let events = Events::new(&registry);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let engine = engine(options.features, config, &clock, &query_pool);
+        let http = HttpOptions {
+            queries_max: config.query.concurrency_max,
+            admin_enabled: options.admin_enabled,
+            lifecycle_enabled: options.lifecycle_enabled,
+            cors_origin: options.cors_origin.clone(),
+            flags: banner::flags(options, config),
+            build: banner::build(),
+            retention: config::format_duration(config.retention),
+        };
+        let state = HttpState::new(
+            Arc::new(engine),
+            query_pool.clone(),
+            Arc::clone(&clock),
+            registry.clone(),
+            http,
+            Some(orders),
+        );
+        state.set_live_config(reload::live_config(config, clock.now()));
+        Ok(Base { registry, events, clock, write_pool, query_pool, state })
+    }
+}
+
+fn engine(features: Features, config: &Config, clock: &Arc<dyn Clock>, pool: &CpuPool) -> Engine {
+    Engine::new(EngineOptions {
+        lookback_ms: millis(config.query.lookback_delta),
+        timeout: config.query.timeout,
+        samples_max: config.query.samples_max,
+        default_subquery_step_ms: millis(config.query.subquery_step),
+        features,
+        clock: Arc::clone(clock),
+        pool: Some(Arc::clone(pool.pool())),
+    })
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn bind(address: SocketAddr) -> Result<StdListener, ServeError> {
+    let bound = StdListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| ServeError::Listen { address, error })
+}
+
+fn tokio_listener(listener: StdListener) -> Result<TcpListener, ServeError> {
+    TcpListener::from_std(listener)
+        .map_err(|error| ServeError::io("handing the HTTP socket to the runtime", error))
+}
+
+/// Opens the store while a server on the same socket already answers `/-/healthy`, and says that
+/// nothing else is ready.
+async fn open_early(
+    base: &Base,
+    listener: &StdListener,
+    config: &Config,
+) -> Result<Arc<Store>, ServeError> {
+    let early =
+        listener.try_clone().map_err(|error| ServeError::io("sharing the HTTP socket", error))?;
+    let early = tokio_listener(early)?;
+    let router = http::router(base.state.clone(), Router::new());
+    let (trigger, shutdown) = Shutdown::new();
+    let mut tasks = Tasks::new();
+    tasks.spawn("early HTTP server", async move {
+        server::serve(early, router, ServerOptions::default(), shutdown).await;
+    });
+    let store = open_store(config, Arc::clone(&base.clock)).await;
+    trigger.request();
+    tasks.join(STAGE_PATIENCE).await;
+    store
+}
+
+async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>, ServeError> {
+    let options = StoreOptions {
+        retention_ms: millis(config.retention),
+        series_max: config.limits.series_max,
+        head_bytes_max: config.limits.head_bytes_max,
+        disk_free_bytes_min: config.limits.disk_free_bytes_min,
+        ..StoreOptions::new(&config.data_dir, clock)
+    };
+    let opening = tokio::task::spawn_blocking(move || {
+        let progress = progress::RecoveryLine::new();
+        Store::open(options, &|report| progress.show(report))
+    });
+    match opening.await {
+        Ok(opened) => Ok(Arc::new(opened?)),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// The running parts, by the stage of the stop they belong to.
+struct Parts {
+    /// Address of the StatsD receiver, when it is on.
+    statsd: Option<SocketAddr>,
+    receivers: Stage,
+    collection: Stage,
+}
+
+/// Tasks that stop together.
+struct Stage {
+    name: &'static str,
+    trigger: crate::runtime::ShutdownTrigger,
+    tasks: Tasks,
+}
+
+impl Stage {
+    fn new(name: &'static str) -> (Stage, Shutdown) {
+        let (trigger, shutdown) = Shutdown::new();
+        (Stage { name, trigger, tasks: Tasks::new() }, shutdown)
+    }
+
+    async fn stop(self, events: &Events) {
+        self.trigger.request();
+        let tasks = self.tasks.join(STAGE_PATIENCE).await;
+        if tasks > 0 {
+            events.emit(&Event::StopStageCut { stage: self.name, tasks });
+        }
+    }
+}
+
+fn start(
+    base: &Base,
+    listener: StdListener,
+    config: &Config,
+    store: &Arc<Store>,
+) -> Result<Parts, ServeError> {
+    let ingest = Ingest::new(Arc::clone(store));
+    let (mut receivers, shutdown) = Stage::new("receivers");
+    let statsd = start_statsd(base, config, &ingest, &mut receivers, &shutdown)?;
+    let router = receiver_router(base, &ingest, store);
+    base.state.open(Arc::clone(store));
+    let http = server::serve(
+        tokio_listener(listener)?,
+        http::router(base.state.clone(), router),
+        ServerOptions::default(),
+        shutdown,
+    );
+    receivers.tasks.spawn("HTTP server", async move {
+        http.await;
+    });
+    metrics::register(&base.registry, store, &[&base.write_pool, &base.query_pool]);
+    let (mut collection, shutdown) = Stage::new("own metrics");
+    let collector = SelfCollector {
+        registry: base.registry.clone(),
+        instance: config.listen.to_string(),
+        clock: Arc::clone(&base.clock),
+    };
+    let (pool, events) = (base.write_pool.clone(), base.events.clone());
+    let collecting = telemetry::run_self_collection(collector, ingest, pool, events, shutdown);
+    collection.tasks.spawn("own metrics", collecting);
+    Ok(Parts { statsd, receivers, collection })
+}
+
+fn start_statsd(
+    base: &Base,
+    config: &Config,
+    ingest: &Ingest,
+    stage: &mut Stage,
+    shutdown: &Shutdown,
+) -> Result<Option<SocketAddr>, ServeError> {
+    let Some(listen) = config.statsd_listen else {
+        return Ok(None);
+    };
+    let counters = Arc::new(StatsdMetrics::default());
+    let options = statsd::Options {
+        series_max: config.limits.statsd_series_max,
+        ..statsd::Options::new(listen)
+    };
+    let clock = Arc::clone(&base.clock);
+    let server = StatsdServer::bind(options, ingest.clone(), clock, Arc::clone(&counters))
+        .map_err(|error| ServeError::io("starting the StatsD receiver", error))?;
+    let address = server.local_addr();
+    metrics::register_statsd(&base.registry, counters);
+    let shutdown = shutdown.clone();
+    stage.tasks.spawn("StatsD receiver", server.run(async move { shutdown.requested().await }));
+    Ok(Some(address))
+}
+
+/// Routes that are served as they are: remote write, remote read and the own metrics.
+fn receiver_router(base: &Base, ingest: &Ingest, store: &Arc<Store>) -> Router {
+    let counters = Arc::new(RemoteWriteMetrics::default());
+    metrics::register_remote_write(&base.registry, Arc::clone(&counters));
+    let write = RemoteWriteState::new(ingest.clone(), base.write_pool.clone(), counters);
+    let read = RemoteReadState::new(store.source(), base.query_pool.clone());
+    remote_write::router(write).merge(remote_read::router(read))
+}
+
+/// Stops the stages in order and closes the store.
+async fn stop(base: Base, parts: Parts, store: Arc<Store>) -> Result<(), ServeError> {
+    // Connections that are open are drained: the gate would refuse what they already sent.
+    parts.receivers.stop(&base.events).await;
+    base.state.stop();
+    parts.collection.stop(&base.events).await;
+    // The last handles of the store are in the state and in the collectors.
+    drop(base);
+    let closing = tokio::task::spawn_blocking(move || match Arc::try_unwrap(store) {
+        Ok(store) => store.close().map_err(ServeError::from),
+        Err(_) => {
+            tracing::warn!("the store is still in use; the next start reads its journal back");
+            Ok(())
+        }
+    });
+    let closed = closing.await;
+    match closed {
+        Ok(result) => result.inspect(|()| tracing::info!("stopped")),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}

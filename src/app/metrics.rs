@@ -1,0 +1,160 @@
+//! The parts' counters as metric families.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::remote_write::{RemoteWriteMetrics, Version};
+use crate::runtime::CpuPool;
+use crate::statsd::StatsdMetrics;
+use crate::storage::Store;
+use crate::telemetry::{MetricFamily, Registry, build_info, cpu_pool_metrics, process_metrics};
+
+/// Registers what every server has.
+pub(super) fn register(registry: &Registry, store: &Arc<Store>, pools: &[&CpuPool]) {
+    let pools: Vec<CpuPool> = pools.iter().copied().cloned().collect();
+    registry.register(move || {
+        let mut families = process_metrics();
+        families.push(build_info());
+        families.extend(cpu_pool_metrics(&pools));
+        families
+    });
+    let (counters, journal) = (Arc::clone(store.metrics()), Arc::clone(store.journal_metrics()));
+    registry.register(move || {
+        [
+            ("samples_appended", "Float samples appended.", &counters.samples),
+            ("histograms_appended", "Histogram samples appended.", &counters.histograms),
+            ("exemplars_appended", "Exemplars appended.", &counters.exemplars),
+            (
+                "samples_replaced",
+                "Samples that replaced one of the same time and another value.",
+                &counters.replaced_samples,
+            ),
+            ("series_created", "Series created.", &counters.created_series),
+            ("flushes", "Flushes completed.", &counters.flushes),
+            (
+                "flushes_failed",
+                "Flushes that failed and are tried again.",
+                &counters.failed_flushes,
+            ),
+            ("samples_flushed", "Samples written to day files.", &counters.flushed_samples),
+            ("samples_recovered", "Samples read back at start.", &counters.recovered_samples),
+            (
+                "partitions_removed",
+                "Day files removed because they passed the retention.",
+                &counters.removed_partitions,
+            ),
+            ("journal_commits", "Journal commits.", &journal.commits),
+            ("journal_batches", "Batches committed to the journal.", &journal.batches),
+            ("journal_bytes", "Bytes committed to the journal.", &journal.bytes),
+            ("journal_failures", "Journal commits that failed.", &journal.failures),
+        ]
+        .map(|(name, help, value)| storage_counter(name, help, value))
+        .into()
+    });
+    // Weak: a collector must not keep the store open.
+    let store = Arc::downgrade(store);
+    registry.register(move || store.upgrade().map_or_else(Vec::new, |store| state(&store)));
+}
+
+fn storage_counter(name: &str, help: &'static str, value: &AtomicU64) -> MetricFamily {
+    let mut family = MetricFamily::counter("", help).value(value.load(Ordering::Relaxed) as f64);
+    family.name = format!("tidewatch_storage_{name}_total").into();
+    family
+}
+
+fn state(store: &Store) -> Vec<MetricFamily> {
+    let stats = store.stats();
+    let gauge = |name, help, value| MetricFamily::gauge(name, help).value(value);
+    let poisoned = f64::from(u8::from(store.write_fault().is_some()));
+    vec![
+        gauge("tidewatch_storage_series", "Live series.", stats.series as f64),
+        gauge(
+            "tidewatch_storage_head_bytes",
+            "Memory of samples not yet in day files.",
+            stats.head_bytes as f64,
+        ),
+        gauge("tidewatch_storage_disk_bytes", "Bytes of all data files.", stats.disk_bytes as f64),
+        gauge(
+            "tidewatch_storage_write_fault",
+            "1 when the store does not accept writes; the log says why.",
+            poisoned,
+        ),
+    ]
+}
+
+/// Registers the remote-write receiver's counters.
+pub(super) fn register_remote_write(registry: &Registry, counters: Arc<RemoteWriteMetrics>) {
+    registry.register(move || remote_write(&counters));
+}
+
+fn remote_write(counters: &RemoteWriteMetrics) -> Vec<MetricFamily> {
+    let mut requests = MetricFamily::counter(
+        "tidewatch_remote_write_requests_total",
+        "Remote-write requests by version and outcome.",
+    );
+    for (name, version) in
+        [("1.0", Some(Version::V1)), ("2.0", Some(Version::V2)), ("unknown", None)]
+    {
+        let by = counters.requests(version);
+        for (outcome, count) in
+            [("written", &by.written), ("refused", &by.refused), ("failed", &by.failed)]
+        {
+            let labels = [("version", name), ("outcome", outcome)];
+            requests = requests.with(&labels, count.get() as f64);
+        }
+    }
+    let counter = |name, help, value: u64| MetricFamily::counter(name, help).value(value as f64);
+    vec![
+        requests,
+        counter(
+            "tidewatch_remote_write_samples_total",
+            "Float samples written by remote write.",
+            counters.samples.get(),
+        ),
+        counter(
+            "tidewatch_remote_write_histograms_total",
+            "Histograms written by remote write.",
+            counters.histograms.get(),
+        ),
+        counter(
+            "tidewatch_remote_write_exemplars_total",
+            "Exemplars written by remote write.",
+            counters.exemplars.get(),
+        ),
+        counter(
+            "tidewatch_remote_write_rejected_total",
+            "Elements of remote writes that were not acceptable.",
+            counters.rejected.get(),
+        ),
+        counter(
+            "tidewatch_remote_write_invalid_labels_samples_total",
+            "Series of remote writes left out because of their labels.",
+            counters.invalid_labels_samples.get(),
+        ),
+        counter(
+            "tidewatch_remote_write_body_bytes_total",
+            "Bytes of remote-write bodies as received.",
+            counters.body_bytes.get(),
+        ),
+        counter(
+            "tidewatch_remote_write_decoded_bytes_total",
+            "Bytes of remote-write bodies after decompression.",
+            counters.decoded_bytes.get(),
+        ),
+    ]
+}
+
+/// Registers the StatsD receiver's counters.
+pub(super) fn register_statsd(registry: &Registry, counters: Arc<StatsdMetrics>) {
+    registry.register(move || {
+        let families = counters.expose().into_iter().map(|exposed| {
+            let family = match exposed.counter {
+                true => MetricFamily::counter(exposed.name, exposed.help),
+                false => MetricFamily::gauge(exposed.name, exposed.help),
+            };
+            let label = exposed.label.map(|(name, value)| [(name, value)]);
+            family.with(label.as_ref().map_or(&[], |label| &label[..]), exposed.value as f64)
+        });
+        families.collect()
+    });
+}

@@ -1,0 +1,49 @@
+//! `tidewatch check ...`: files are read and judged, nothing is started.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::CliError;
+use crate::config::{self, Config, Overrides};
+
+/// What to check.
+#[derive(Debug, Subcommand)]
+pub enum CheckCommand {
+    /// Check configuration files
+    Config(ConfigArgs),
+}
+
+/// Which files.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Configuration files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// Exit code 0 when every file is right, else 1.
+pub(super) fn run(command: &CheckCommand) -> Result<ExitCode, CliError> {
+    let CheckCommand::Config(args) = command;
+    let mut all_right = true;
+    for file in &args.files {
+        println!("Checking {}", file.display());
+        match config::load(Some(file), &Overrides::default()) {
+            Ok(config) => print_right(file, &config),
+            Err(error) => {
+                all_right = false;
+                eprintln!("  FAILED: {error}");
+            }
+        }
+        println!();
+    }
+    Ok(if all_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_right(file: &std::path::Path, config: &Config) {
+    for warning in &config.warnings {
+        println!("  WARNING: {warning}");
+    }
+    println!(" SUCCESS: {} is valid configuration file syntax", file.display());
+}

@@ -1,0 +1,128 @@
+//! `tidewatch serve`: from flags to a running server.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::CliError;
+use crate::app::{self, ServeError, ServeOptions};
+use crate::config::Overrides;
+use crate::http::CorsOrigin;
+use crate::promql::Features;
+
+/// The server's flags; each beats the configuration file.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Configuration file; an unchanged prometheus.yml loads
+    #[arg(long, visible_alias = "config.file", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the data lies [default: ./tidewatch-data]
+    #[arg(long, visible_alias = "storage.tsdb.path", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address of the HTTP server [default: 127.0.0.1:9090]
+    #[arg(long, visible_alias = "web.listen-address", value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// Address of the StatsD receiver, UDP and TCP, or "off" [default: 127.0.0.1:8125]
+    #[arg(long, value_name = "ADDR:PORT|off")]
+    statsd_listen: Option<String>,
+    /// How long samples are kept, such as 15d or 1y [default: 15d]
+    #[arg(long, visible_alias = "storage.tsdb.retention.time", value_name = "DURATION")]
+    retention: Option<String>,
+    /// error, warn, info, debug, trace, or a list such as info,tidewatch::statsd=debug
+    #[arg(long, visible_alias = "log.level", value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// text (colour on a terminal) or plain
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// How far back an instant query looks for a sample [default: 5m]
+    #[arg(long = "query.lookback-delta", value_name = "DURATION")]
+    lookback_delta: Option<String>,
+    /// How long one query may take [default: 2m]
+    #[arg(long = "query.timeout", value_name = "DURATION")]
+    query_timeout: Option<String>,
+    /// Most queries evaluated at a time [default: 20]
+    #[arg(long = "query.max-concurrency", value_name = "N")]
+    query_concurrency: Option<usize>,
+    /// Most samples one query may hold in memory [default: 50000000]
+    #[arg(long = "query.max-samples", value_name = "N")]
+    query_samples: Option<u64>,
+    /// Let POST /-/reload and /-/quit work
+    #[arg(long = "web.enable-lifecycle")]
+    lifecycle: bool,
+    /// Let the admin endpoints work
+    #[arg(long = "web.enable-admin-api")]
+    admin: bool,
+    /// Pages that may call the API from a browser, as a regular expression on their origin
+    #[arg(long = "web.cors.origin", value_name = "REGEX", default_value = ".*")]
+    cors_origin: String,
+    /// URL under which users reach this server, for links
+    #[arg(long = "web.external-url", value_name = "URL")]
+    external_url: Option<String>,
+    /// Optional parts of PromQL, comma-separated: promql-experimental-functions,
+    /// promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal,
+    /// use-start-timestamps, type-and-unit-labels
+    #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
+    enable_feature: Vec<String>,
+}
+
+/// Runs the server until it is told to stop.
+pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
+    let options = ServeOptions {
+        features: features(&args.enable_feature)?,
+        cors_origin: CorsOrigin::matching(&args.cors_origin)
+            .map_err(|error| CliError::Usage(format!("--web.cors.origin: {error}")))?,
+        config_file: args.config,
+        lifecycle_enabled: args.lifecycle,
+        admin_enabled: args.admin,
+        external_url: external_url(args.external_url)?,
+        overrides: Overrides {
+            listen: args.listen,
+            statsd_listen: args.statsd_listen,
+            data_dir: args.data_dir,
+            retention: args.retention,
+            log_level: args.log_level,
+            log_format: args.log_format,
+            lookback_delta: args.lookback_delta,
+            query_timeout: args.query_timeout,
+            query_concurrency: args.query_concurrency,
+            query_samples: args.query_samples,
+        },
+    };
+    match app::serve(options) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(ServeError::Config(error)) => Err(CliError::Usage(error.to_string())),
+        Err(error) => Err(CliError::Failed(error.to_string())),
+    }
+}
+
+fn external_url(text: Option<String>) -> Result<String, CliError> {
+    let Some(text) = text else {
+        return Ok(String::new());
+    };
+    match url::Url::parse(&text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text),
+        _ => Err(CliError::Usage(format!("--web.external-url: {text:?} is not an http(s) URL"))),
+    }
+}
+
+fn features(names: &[String]) -> Result<Features, CliError> {
+    let mut features = Features::default();
+    for name in names {
+        let feature = match name.as_str() {
+            "promql-experimental-functions" => &mut features.experimental_functions,
+            "promql-extended-range-selectors" => &mut features.extended_range_selectors,
+            "promql-binop-fill-modifiers" => &mut features.binop_fill_modifiers,
+            "promql-delayed-name-removal" => &mut features.delayed_name_removal,
+            "use-start-timestamps" => &mut features.use_start_timestamps,
+            "type-and-unit-labels" => &mut features.type_and_unit_labels,
+            other => {
+                return Err(CliError::Usage(format!(
+                    "--enable-feature: unknown feature {other:?}"
+                )));
+            }
+        };
+        *feature = true;
+    }
+    Ok(features)
+}
