@@ -15,7 +15,7 @@ mod parse;
 mod run;
 mod start_time;
 #[cfg(test)]
-mod tests;
+pub(in crate::promql) mod tests;
 
 use std::fmt;
 

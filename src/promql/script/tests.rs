@@ -41,7 +41,7 @@ fn lines_that_are_no_commands_are_errors() {
 }
 
 /// The directory of Prometheus' own scripts, if it is there.
-fn shared_scripts() -> Option<PathBuf> {
+pub(in crate::promql) fn shared_scripts() -> Option<PathBuf> {
     let root = std::env::var_os("TIDEWATCH_SHARED_DATA").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
         PathBuf::from,
