@@ -123,7 +123,27 @@ impl DataDir {
     /// # Errors
     /// The file cannot be opened, or is damaged.
     pub fn open_database(&self, path: &Path) -> Result<Database, StorageError> {
-        let fresh = !path.exists();
+        if !path.exists() {
+            self.create_database(path)?;
+        }
+        self.open_existing(path)
+    }
+
+    /// Creates an empty database under another name and renames it when it is complete: power lost
+    /// while it is laid out must not leave a file behind that no start can open.
+    fn create_database(&self, path: &Path) -> Result<(), StorageError> {
+        let unfinished = path.with_extension("redb.new");
+        if unfinished.exists() {
+            fs::remove_file(&unfinished)
+                .map_err(|e| StorageError::io("removing", &unfinished, &e))?;
+        }
+        drop(self.open_existing(&unfinished)?);
+        fs::rename(&unfinished, path)
+            .map_err(|e| StorageError::io("renaming new database file", &unfinished, &e))?;
+        self.sync_directory(path)
+    }
+
+    fn open_existing(&self, path: &Path) -> Result<Database, StorageError> {
         let backend = (self.open_backend)(path)
             .map_err(|e| StorageError::io("opening database file", path, &e))?;
         let mut builder = Database::builder();
@@ -132,18 +152,14 @@ impl DataDir {
         let open = AssertUnwindSafe(|| builder.create_with_backend(Backend(backend)));
         let opened = panic::catch_unwind(open)
             .map_err(|_| StorageError::corrupted(path, "its pages cannot be read"))?;
-        let database = opened.map_err(|error| match error {
+        opened.map_err(|error| match error {
             redb::DatabaseError::Storage(redb::StorageError::Io(error))
                 if error.kind() == io::ErrorKind::InvalidData =>
             {
                 StorageError::corrupted(path, format!("not a database file ({error})"))
             }
             other => StorageError::database("opening database file", path, other),
-        })?;
-        if fresh {
-            self.sync_directory(path)?;
-        }
-        Ok(database)
+        })
     }
 
     /// Removes a database file.

@@ -141,6 +141,20 @@ impl StorageBackend for CrashBackend {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.with(Some(Change::Write(offset, data.to_vec())), |_| ())
     }
+
+    /// Puts the content where a rename takes it along. redb syncs before it closes.
+    fn close(&self) -> io::Result<()> {
+        let mut disk = self.disk.lock().expect("not poisoned");
+        if disk.operations >= disk.fails_at {
+            return Err(io::Error::other("power lost"));
+        }
+        let image = disk.files.remove(&self.path).expect("opened");
+        assert!(image.unsynced.is_empty(), "{} closed before a sync", self.path.display());
+        if self.path.exists() {
+            fs::write(&self.path, image.synced)?;
+        }
+        Ok(())
+    }
 }
 
 fn crash_disk(fails_at: u64) -> (Arc<Mutex<Disk>>, OpenBackend) {
