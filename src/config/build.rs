@@ -99,7 +99,7 @@ pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, C
 }
 
 fn parse_error(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
-    let place = error.location().map(|place| (u64::from(place.line()), u64::from(place.column())));
+    let place = error.location().map(|place| (place.line(), place.column()));
     let message = error.without_snippet().to_string();
     // The place stands in front of our message already.
     let message = match message.rfind(" at line ") {
@@ -301,5 +301,5 @@ fn warnings(path: &Path, raw: &RawConfig, global: &RawGlobal) -> Vec<String> {
 }
 
 fn line<T>(key: Option<&Spanned<T>>) -> Option<u64> {
-    key.map(|spanned| u64::from(spanned.defined.line()))
+    key.map(|spanned| spanned.defined.line())
 }

@@ -28,7 +28,7 @@ pub const EXEMPLAR_LABELS_BYTES_MAX: usize = 1024;
 /// Most series alive in the head; configurable. Each costs about 600 bytes of memory.
 pub const SERIES_MAX: usize = 5_000_000;
 /// Deepest nesting of a PromQL expression, which bounds the parser's and evaluator's stack.
-pub const EXPRESSION_DEPTH_MAX: usize = 256;
+pub const EXPRESSION_DEPTH_MAX: usize = 128;
 /// Longest PromQL expression in bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 1 << 20;
 /// Most samples one query may hold in memory at a time (`--query.max-samples`); as in Prometheus.

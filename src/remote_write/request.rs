@@ -123,6 +123,7 @@ fn recycled<'b>(mut used: WriteBatch<'_>) -> WriteBatch<'b> {
     used.exemplars.clear();
     used.metadata.clear();
     used.series.clear();
+    #[expect(clippy::unnecessary_filter_map, reason = "it changes the lifetime in the type")]
     let series: Vec<SeriesEntry<'b>> = used.series.into_iter().filter_map(|_| None).collect();
     WriteBatch {
         series,

@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::oneshot;
 
+/// Stack of a pool thread in bytes: the deepest expression that is accepted
+/// ([`crate::model::limits::EXPRESSION_DEPTH_MAX`]) is parsed and evaluated with room to spare.
+const STACK_BYTES: usize = 8 << 20;
+
 /// The pool has as many jobs waiting and running as it admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overloaded {
@@ -81,6 +85,7 @@ impl CpuPool {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .thread_name(move |n| format!("tidewatch-{name}-{n}"))
+            .stack_size(STACK_BYTES)
             .build()
             .map_err(std::io::Error::other)?;
         Ok(CpuPool { pool: Arc::new(pool), state: Arc::new(State::new(name, jobs_max.max(1))) })
@@ -201,6 +206,7 @@ impl Drop for Admission {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a test joins what it spawns itself
 mod tests {
     use std::sync::mpsc;
     use std::time::Duration;

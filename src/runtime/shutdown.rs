@@ -43,6 +43,7 @@ impl ShutdownTrigger {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a test joins what it spawns itself
 mod tests {
     use super::*;
 

@@ -182,7 +182,7 @@ fn split_sample(text: &str) -> (Result<Parts<'_>, Reason>, Option<&str>) {
     let Some((values, rest)) = text.split_once('|') else {
         return (Err(Reason::MalformedComponent), None);
     };
-    let (kind, mut rest) = split_at_any(rest, &[b'|', b':']);
+    let (kind, mut rest) = split_at_any(rest, b"|:");
     let mut parts = Parts { values, kind, rate: None, tags: "", dogstatsd: false };
     let mut sound = true;
     while let Some(after) = rest.strip_prefix('|') {

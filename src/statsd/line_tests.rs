@@ -17,6 +17,7 @@ fn observed(value: f64, weight: u64) -> Result<Value<'static>, Reason> {
 }
 
 #[test]
+#[allow(clippy::excessive_precision)] // written as Airflow sends it
 fn plain_types() {
     assert_eq!(parse("a.b:2|c"), [Ok(Event { name: "a.b", tags: "", value: Value::Count(2.0) })]);
     assert_eq!(values("a:3.5|g"), [Ok(Value::GaugeSet(3.5))]);

@@ -29,8 +29,6 @@ pub mod recover;
 mod retention;
 mod select;
 pub mod store;
-#[cfg(test)]
-mod tests;
 pub mod window;
 
 pub use append::{Appender, BatchSeries};

@@ -273,12 +273,6 @@ impl Store {
         self.flush()
     }
 
-    /// Removes what passed the retention now, as the background thread does once a second.
-    #[cfg(test)]
-    pub(super) fn remove_expired_now(&self) {
-        self.inner.remove_expired().expect("removed");
-    }
-
     fn stop_thread(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {

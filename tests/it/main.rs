@@ -6,5 +6,6 @@ mod crash_backend;
 mod crash_kill;
 mod http_api;
 mod statsd;
+mod store;
 mod support;
 mod tidy;

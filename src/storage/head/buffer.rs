@@ -139,7 +139,7 @@ impl AppendBuffer {
     }
 
     fn find_scale(&mut self, value: f64) -> Option<(u8, i64)> {
-        if self.misses > MISSES_MAX && self.count % 16 != 0 {
+        if self.misses > MISSES_MAX && !self.count.is_multiple_of(16) {
             return None;
         }
         let found = (0..=EXPONENT_MAX).find_map(|e| scale(value, e).map(|scaled| (e, scaled)));

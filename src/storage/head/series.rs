@@ -24,6 +24,7 @@ pub struct HeadSeries {
     /// The window of its newest samples.
     current: WindowData,
     /// Earlier windows, not yet flushed; usually none or one.
+    #[expect(clippy::box_collection, reason = "it is mostly absent, and 16 bytes a series count")]
     older: Option<Box<Vec<WindowData>>>,
 }
 
