@@ -31,7 +31,12 @@ use crate::model::{Clock, Exemplar, Labels, Matcher, MetricMetadata, SourceError
 /// How long after its end (by the newest sample) a window waits for late samples.
 const GRACE_MS: i64 = 5 * 60 * 1000;
 /// Late samples, and windows of senders that went away, are flushed this often.
-const LATE_FLUSH_MS: i64 = 5 * 60 * 1000;
+const LATE_FLUSH_MS: i64 = 2 * 60 * 1000;
+/// Late samples are flushed at once when the head holds more than this many bytes, and
+/// [`LATE_BYTES_PER_SERIES`] for each series: a bulk load must not make the journal long.
+const LATE_BYTES: u64 = 16 << 20;
+/// What the current windows of a series may take, in bytes.
+const LATE_BYTES_PER_SERIES: u64 = 256;
 /// Pause between two looks of the background thread.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -426,7 +431,8 @@ impl Background {
         }
         let over = over.max(over_at(now.0.saturating_sub(GRACE_MS)));
         let waited = now.0.saturating_sub(self.last_late_flush.0) >= LATE_FLUSH_MS;
-        if first <= over && waited {
+        let bytes_max = LATE_BYTES + LATE_BYTES_PER_SERIES * self.inner.head.len() as u64;
+        if first <= over && (waited || self.inner.head.heap_bytes() > bytes_max) {
             self.last_late_flush = now;
             return Some(over);
         }
