@@ -96,7 +96,10 @@ impl Labels {
 
     /// Value of label `name`; `None` when absent.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().take_while(|(n, _)| *n <= name).find(|(n, _)| *n == name).map(|(_, v)| v)
+        let wanted = name.as_bytes();
+        let (_, value) =
+            raw_pairs(&self.0).take_while(|(n, _)| *n <= wanted).find(|(n, _)| *n == wanted)?;
+        Some(std::str::from_utf8(value).expect("BUG: a Labels value holds only UTF-8"))
     }
 
     /// Value of label `name`, or the empty string: what matchers compare with.
@@ -186,8 +189,18 @@ impl PartialOrd for Labels {
 impl Ord for Labels {
     /// Name by name, value by value; a prefix sorts first (Prometheus `labels.Compare`).
     fn cmp(&self, other: &Labels) -> Ordering {
-        self.iter().cmp(other.iter())
+        raw_pairs(&self.0).cmp(raw_pairs(&other.0))
     }
+}
+
+/// The labels of a packed set as bytes: comparing them is comparing the strings, and selections
+/// compare a hundred thousand sets.
+fn raw_pairs(mut packed: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    std::iter::from_fn(move || {
+        let (name, value, rest) = split_canonical(packed)?;
+        packed = rest;
+        Some((name, value))
+    })
 }
 
 /// The labels of a set in ascending order of name.
