@@ -214,6 +214,39 @@ fn rare_kinds_survive_flush_and_restart() {
     check(&store);
 }
 
+/// A sender of more histograms in half an hour than one chunk takes once made every flush fail.
+#[test]
+fn more_histograms_than_a_chunk_takes_are_flushed_all_the_same() {
+    const HISTOGRAMS: i64 = 70_000;
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let set = labels(3);
+    let point = |i: i64| HistogramPoint {
+        timestamp: MIDNIGHT + i * 25,
+        start_timestamp: 0,
+        histogram: Histogram::Float(FloatHistogram { count: i as f64, ..Default::default() }),
+    };
+    let batch = WriteBatch {
+        series: vec![SeriesEntry {
+            labels: set.as_packed(),
+            samples: 0,
+            histograms: HISTOGRAMS as u32,
+            exemplars: 0,
+        }],
+        histograms: (0..HISTOGRAMS).map(point).collect(),
+        ..WriteBatch::default()
+    };
+    let store = open(dir.path());
+    let ingest = Ingest::new(Arc::clone(&store));
+    ingest.submit(&batch, WriteMode::Whole).expect("taken").wait().expect("durable");
+    store.flush().expect("flushed");
+    let selector = Selector { matchers: &[], start: Timestamp::MIN, end: Timestamp::MAX };
+    let found = store.source().select(&selector).expect("selected");
+    let mut data = SeriesData::default();
+    found.read(0, &mut data).expect("read");
+    assert_eq!(data.histograms.len(), HISTOGRAMS as usize);
+    assert!(data.histograms == batch.histograms, "every histogram is as it was");
+}
+
 #[test]
 fn expired_days_are_removed() {
     let dir = tempfile::tempdir().expect("temporary directory");

@@ -51,8 +51,14 @@ impl Partition {
         for (window, mut series) in by_window(taken, &ids) {
             series.sort_unstable_by_key(|(id, _)| *id);
             let generation = view.next_generation(window);
-            let job = WindowJob { partition: self, transaction: &transaction, window, generation };
-            windows.push(job.write(&series, journal_sequence)?);
+            let mut job =
+                WindowJob { partition: self, transaction: &transaction, window, generation };
+            let mut rest = Vec::new();
+            windows.push(job.write(&series, journal_sequence, &mut rest)?);
+            while !rest.is_empty() {
+                job.generation += 1;
+                windows.push(job.write_rest(journal_sequence, &mut rest)?);
+            }
         }
         transaction.commit().map_err(|e| fail(e.into()))?;
         let mut ids: Vec<(u32, u32)> = ids.into_iter().collect();
@@ -262,15 +268,18 @@ struct WindowJob<'a> {
     generation: u32,
 }
 
-impl WindowJob<'_> {
-    fn write(
-        &self,
-        series: &[(u32, &TakenWindow)],
-        journal_sequence: u64,
-    ) -> Result<WindowInfo, StorageError> {
-        let mut info = WindowInfo {
-            window: self.window,
-            generation: self.generation,
+/// One generation of a window while it is put together.
+struct Output {
+    info: WindowInfo,
+    columns: ColumnsBuilder,
+    packs: PackWriter,
+}
+
+impl Output {
+    fn new(job: &WindowJob<'_>, journal_sequence: u64) -> Output {
+        let info = WindowInfo {
+            window: job.window,
+            generation: job.generation,
             journal_sequence,
             samples: 0,
             min_time: i64::MAX,
@@ -279,28 +288,79 @@ impl WindowJob<'_> {
             has_exemplars: false,
             packs: Vec::new(),
         };
-        let mut columns = ColumnsBuilder::default();
-        let mut packs = PackWriter::default();
+        Output { info, columns: ColumnsBuilder::default(), packs: PackWriter::default() }
+    }
+}
+
+impl WindowJob<'_> {
+    /// Writes the series (ascending by id). What of a series is too much for one chunk is left in
+    /// `rest`, for the next generation.
+    fn write(
+        &self,
+        series: &[(u32, &TakenWindow)],
+        journal_sequence: u64,
+        rest: &mut Vec<(u32, SeriesData)>,
+    ) -> Result<WindowInfo, StorageError> {
+        let mut output = Output::new(self, journal_sequence);
         let mut data = SeriesData::default();
         for (id, taken) in series {
             taken.data.read(&mut data);
-            info.has_exemplars |= self.write_exemplars(*id, taken)?;
-            if data.is_empty() {
-                continue;
-            }
-            extend(&mut info, &data);
-            let column = if data.timestamps.is_empty() {
-                None
-            } else {
-                Some(columns.push(&data.timestamps))
-            };
-            let finished = self.encoded(packs.push(*id, column, &data))?;
-            self.write_packs(finished, &mut info)?;
+            output.info.has_exemplars |= self.write_exemplars(*id, taken)?;
+            self.push(*id, &mut data, &mut output, rest)?;
         }
-        self.write_packs(packs.finish(), &mut info)?;
-        self.write_columns(columns.finish(), &mut info)?;
-        self.write_info(&info)?;
-        Ok(info)
+        self.finish(output)
+    }
+
+    /// Writes what an earlier generation had no room for, and leaves in `rest` what is still too
+    /// much.
+    fn write_rest(
+        &self,
+        journal_sequence: u64,
+        rest: &mut Vec<(u32, SeriesData)>,
+    ) -> Result<WindowInfo, StorageError> {
+        let mut output = Output::new(self, journal_sequence);
+        for (id, mut data) in std::mem::take(rest) {
+            self.push(id, &mut data, &mut output, rest)?;
+        }
+        self.finish(output)
+    }
+
+    /// Adds one series, of its histograms as many as one chunk takes.
+    fn push(
+        &self,
+        id: u32,
+        data: &mut SeriesData,
+        output: &mut Output,
+        rest: &mut Vec<(u32, SeriesData)>,
+    ) -> Result<(), StorageError> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        let floats = !data.timestamps.is_empty();
+        let column = floats.then(|| output.columns.push(&data.timestamps));
+        let mut later = Vec::new();
+        let finished = loop {
+            match output.packs.push(id, column, data) {
+                Err(chunk::CodecError::LimitExceeded { .. }) if data.histograms.len() > 1 => {
+                    let mut half = data.histograms.split_off(data.histograms.len() / 2);
+                    half.append(&mut later);
+                    later = half;
+                }
+                result => break self.encoded(result)?,
+            }
+        };
+        if !later.is_empty() {
+            rest.push((id, SeriesData { histograms: later, ..SeriesData::default() }));
+        }
+        extend(&mut output.info, data);
+        self.write_packs(finished, &mut output.info)
+    }
+
+    fn finish(&self, mut output: Output) -> Result<WindowInfo, StorageError> {
+        self.write_packs(output.packs.finish(), &mut output.info)?;
+        self.write_columns(output.columns.finish(), &mut output.info)?;
+        self.write_info(&output.info)?;
+        Ok(output.info)
     }
 
     fn encoded<T>(&self, result: Result<T, chunk::CodecError>) -> Result<T, StorageError> {
