@@ -16,6 +16,7 @@
 //! ```
 
 use crate::model::source::SeriesData;
+use crate::storage::chunk::bytes::{unzigzag, zigzag};
 
 const RUN: u8 = 0x80;
 const RUN_MAX: u8 = 0xff;
@@ -309,16 +310,6 @@ fn scale(value: f64, exponent: u8) -> Option<i64> {
     }
     let scaled = product.round_ties_even() as i64;
     (((scaled as f64) / power).to_bits() == value.to_bits()).then_some(scaled)
-}
-
-#[inline]
-const fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
-}
-
-#[inline]
-const fn unzigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 #[inline]

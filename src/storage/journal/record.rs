@@ -11,6 +11,7 @@
 
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, Sample, Timestamp};
+use crate::storage::chunk::bytes::{put_varint, unzigzag, zigzag};
 use crate::storage::chunk::{self, CodecError};
 
 const KIND_SERIES: u8 = 1;
@@ -89,11 +90,11 @@ pub fn encode_samples(record: &SamplesRef<'_>, out: &mut Vec<u8>) -> Result<(), 
     };
     match compressed {
         Some(small) => {
-            push_varint(out, body.len() as u64);
+            put_varint(out, body.len() as u64);
             out.extend_from_slice(&small);
         }
         None => {
-            push_varint(out, 0);
+            put_varint(out, 0);
             out.extend_from_slice(&body);
         }
     }
@@ -118,12 +119,12 @@ fn encode_columns(record: &SamplesRef<'_>) -> Result<Vec<u8>, CodecError> {
     let kept = |series: &&u32| **series != u32::MAX;
     let count = record.series.iter().filter(kept).count();
     let mut out = Vec::with_capacity(count * 12 + 16);
-    push_varint(&mut out, count as u64);
+    put_varint(&mut out, count as u64);
     push_numbers(record.series, &mut out);
     let samples = || record.series.iter().zip(record.samples).filter(|(series, _)| kept(series));
     let mut previous = 0i64;
     for (_, sample) in samples() {
-        push_varint(&mut out, zigzag(sample.timestamp.0.wrapping_sub(previous)));
+        put_varint(&mut out, zigzag(sample.timestamp.0.wrapping_sub(previous)));
         previous = sample.timestamp.0;
     }
     for (_, sample) in samples() {
@@ -133,7 +134,7 @@ fn encode_columns(record: &SamplesRef<'_>) -> Result<Vec<u8>, CodecError> {
     out.push(u8::from(starts));
     if starts {
         for (_, sample) in samples() {
-            push_varint(&mut out, zigzag(sample.start_timestamp));
+            put_varint(&mut out, zigzag(sample.start_timestamp));
         }
     }
     encode_rare(record, &mut out)?;
@@ -142,22 +143,22 @@ fn encode_columns(record: &SamplesRef<'_>) -> Result<Vec<u8>, CodecError> {
 
 fn encode_rare(record: &SamplesRef<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let histograms: Vec<(u32, &HistogramPoint)> = pairs(record.histogram_series, record.histograms);
-    push_varint(out, histograms.len() as u64);
+    put_varint(out, histograms.len() as u64);
     for (series, point) in histograms {
         let mut bytes = Vec::new();
         chunk::histograms::encode(std::slice::from_ref(point), &mut bytes)?;
-        push_varint(out, u64::from(series));
-        push_varint(out, bytes.len() as u64);
+        put_varint(out, u64::from(series));
+        put_varint(out, bytes.len() as u64);
         out.extend_from_slice(&bytes);
     }
     let exemplars: Vec<(u32, &Exemplar)> = pairs(record.exemplar_series, record.exemplars);
-    push_varint(out, exemplars.len() as u64);
+    put_varint(out, exemplars.len() as u64);
     for (series, exemplar) in exemplars {
-        push_varint(out, u64::from(series));
-        push_varint(out, exemplar.labels.as_packed().len() as u64);
+        put_varint(out, u64::from(series));
+        put_varint(out, exemplar.labels.as_packed().len() as u64);
         out.extend_from_slice(exemplar.labels.as_packed());
         out.extend_from_slice(&exemplar.value.to_bits().to_le_bytes());
-        push_varint(out, zigzag(exemplar.timestamp.0));
+        put_varint(out, zigzag(exemplar.timestamp.0));
     }
     Ok(())
 }
@@ -170,7 +171,7 @@ fn pairs<'a, T>(series: &[u32], items: &'a [T]) -> Vec<(u32, &'a T)> {
 fn push_numbers(series: &[u32], out: &mut Vec<u8>) {
     let mut previous = 0i64;
     for number in series.iter().filter(|number| **number != u32::MAX) {
-        push_varint(out, zigzag(i64::from(*number) - previous));
+        put_varint(out, zigzag(i64::from(*number) - previous));
         previous = i64::from(*number);
     }
 }
@@ -310,22 +311,6 @@ impl<'a> Input<'a> {
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("BUG: the slice was cut to this length")
-}
-
-fn push_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-const fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
-}
-
-const fn unzigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 #[cfg(test)]

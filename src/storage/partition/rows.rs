@@ -8,6 +8,7 @@ use super::symbols::Symbols;
 use crate::model::Labels;
 use crate::model::labels::push_label;
 use crate::storage::chunk::CodecError;
+use crate::storage::chunk::bytes::put_varint;
 
 /// The symbols of one series' labels: (name, value), ascending by name.
 pub type SymbolPairs = Vec<(u32, u32)>;
@@ -19,8 +20,8 @@ pub fn encode(series: &[(u8, SymbolPairs)]) -> Vec<u8> {
         out.push(*position);
         out.push(u8::try_from(pairs.len()).expect("BUG: labels are limited to 128"));
         for (name, value) in pairs {
-            push_varint(&mut out, *name);
-            push_varint(&mut out, *value);
+            put_varint(&mut out, u64::from(*name));
+            put_varint(&mut out, u64::from(*value));
         }
     }
     out
@@ -62,14 +63,6 @@ pub fn labels(
 
 fn malformed() -> CodecError {
     CodecError::Corrupted("series row")
-}
-
-fn push_varint(out: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 fn take_varint(input: &mut &[u8]) -> Result<u32, CodecError> {
