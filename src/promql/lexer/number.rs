@@ -1,88 +1,86 @@
-//! Numbers and durations: scanning them, and what they mean.
+//! Numbers and durations: where they end, and what they mean.
 
 use std::fmt;
 
+use nom::Parser;
+use nom::branch::alt;
+use nom::bytes::complete::take_while1;
+use nom::character::complete::{anychar, char, digit1, one_of, satisfy};
+use nom::combinator::{cond, cut, not, opt, peek, success, value};
+use nom::multi::many0_count;
+use nom::sequence::preceded;
+
 use crate::model::labels::Quoted;
 
-use super::{Kind, Lexer, TokenKind, is_alphanumeric, is_digit};
+use super::TokenKind;
+use super::piece::{is_alphanumeric, is_digit};
+use super::refusal::{Read, Refusal};
 
-impl Lexer<'_> {
-    /// A number or a duration whose first character has been read.
-    pub(super) fn number_or_duration(&mut self) -> Kind {
-        self.pos = self.start;
-        if self.scan_number() {
-            return Ok(TokenKind::Number);
-        }
-        if self.rest_of_duration() {
-            return Ok(TokenKind::Duration);
-        }
-        let seen = &self.text[self.start..self.pos];
-        Err(format!("bad number or duration syntax: {}", Quoted(seen)))
-    }
+/// A number or a duration. Which text is one is decided as Prometheus decides it, by looking for a
+/// number first and, where that ended, for units.
+pub(super) fn number_or_duration(input: &str) -> Read<'_, TokenKind> {
+    peek((opt(char('.')), satisfy(is_digit))).parse(input)?;
+    let units = match number(input) {
+        Ok((rest, ())) => return Ok((rest, TokenKind::Number)),
+        Err(stopped) => Refusal::of(stopped).rest,
+    };
+    let stopped = match rest_of_duration(units) {
+        Ok((rest, ())) => return Ok((rest, TokenKind::Duration)),
+        Err(stopped) => Refusal::of(stopped).rest,
+    };
+    let seen = &input[..input.len() - stopped.len()];
+    Refusal::new(stopped, format!("bad number or duration syntax: {}", Quoted(seen))).fatal()
+}
 
-    /// Scans decimal, hexadecimal and floating-point numbers. What it accepts is not necessarily a
-    /// number; [`parse_number`] decides. What it refuses may still be the start of a duration.
-    fn scan_number(&mut self) -> bool {
-        let hexadecimal = self.accept("0") && self.accept("xX");
-        let digits = if hexadecimal { "0123456789abcdefABCDEF" } else { "0123456789" };
-        if hexadecimal {
-            self.accept("_");
-        }
-        let (mut dots, mut exponents) = (0, 0);
-        self.accept(".");
-        self.accept(digits);
-        loop {
-            if self.is_next(".") && dots > 0 || self.is_next("eE") && exponents > 0 {
-                self.next();
-                return false;
-            }
-            if self.accept(".") {
-                dots += 1;
-                if self.accept("_.") || hexadecimal {
-                    return false;
-                }
-            } else if self.accept("eE") {
-                exponents += 1;
-                self.accept("+-");
-                if self.accept("._eE") || self.peek().is_none() {
-                    return false;
-                }
-            } else if self.accept("_") {
-                if self.accept("._eE") || self.peek().is_none() {
-                    return false;
-                }
-            } else if self.is_next(digits) {
-                self.accept_while(|c| digits.contains(c));
-            } else {
-                return !self.peek().is_some_and(is_alphanumeric);
-            }
-        }
-    }
+/// Characters that no number has behind an exponent, its sign or an underscore.
+const MARKS: &str = "._eE";
 
-    fn is_next(&self, set: &str) -> bool {
-        self.peek().is_some_and(|c| set.contains(c))
-    }
+/// Decimal, hexadecimal and floating-point numbers. What it accepts is not necessarily a number;
+/// [`parse_number`] decides. What it refuses may still be the start of a duration.
+fn number(input: &str) -> Read<'_, ()> {
+    let (rest, prefix) = opt((char('0'), opt(one_of("xX")))).parse(input)?;
+    let hexadecimal = matches!(prefix, Some((_, Some(_))));
+    let is_digit = move |c: char| is_digit(c) || hexadecimal && c.is_ascii_hexdigit();
+    let start = (cond(hexadecimal, opt(char('_'))), opt(char('.')), opt(satisfy(is_digit)));
+    let point = (once("."), end_at("_."), cond(hexadecimal, end));
+    let exponent = (once("eE"), opt(one_of("+-")), end_at(MARKS), cut(peek(anychar)));
+    let underscore = (char('_'), end_at(MARKS), cut(peek(anychar)));
+    let part = alt((
+        value((), digit1),
+        value((), point),
+        value((), exponent),
+        value((), underscore),
+        value((), take_while1(is_digit)),
+    ));
+    value((), (start, many0_count(part), not(satisfy(is_alphanumeric)))).parse(rest)
+}
 
-    /// Units and further numbers behind the first number of a duration. Whether the units are
-    /// known and in order is decided by [`parse_duration`].
-    fn rest_of_duration(&mut self) -> bool {
-        if !self.accept("smhdwy") {
-            return false;
-        }
-        self.accept("s");
-        while self.peek().is_some_and(is_digit) {
-            self.accept_while(is_digit);
-            if !self.accept("smhdw") {
-                return false;
-            }
-            self.accept("s");
-        }
-        let over = self.peek().is_some_and(is_alphanumeric);
-        if over {
-            self.next();
-        }
-        !over
+/// One of `set`, which ends the number when it comes again.
+fn once<'a>(set: &'static str) -> impl Parser<&'a str, Output = (), Error = Refusal<'a>> {
+    let mut seen = false;
+    move |input: &'a str| {
+        let (rest, _) = one_of(set).parse(input)?;
+        if std::mem::replace(&mut seen, true) { end(rest) } else { Ok((rest, ())) }
     }
+}
+
+/// Nothing, unless one of `set` follows: then the number ends behind it.
+fn end_at<'a>(set: &'static str) -> impl Parser<&'a str, Output = (), Error = Refusal<'a>> {
+    alt((preceded(one_of(set), end), success(())))
+}
+
+/// What has been read so far is no number.
+fn end(rest: &str) -> Read<'_, ()> {
+    Refusal::new(rest, "").fatal()
+}
+
+/// Units and further numbers behind the first number of a duration. Whether the units are known
+/// and in order is decided by [`parse_duration`].
+fn rest_of_duration(input: &str) -> Read<'_, ()> {
+    let unit = |units: &'static str| (one_of(units), opt(char('s')));
+    let more = (digit1, cut(unit("smhdw")));
+    let over = preceded(satisfy(is_alphanumeric), end);
+    value((), (unit("smhdwy"), many0_count(more), alt((over, success(()))))).parse(input)
 }
 
 /// Text that is no number or duration; displays the reason.
