@@ -53,7 +53,7 @@ pub(super) fn binary<'a>(weakest: u8) -> impl Parser<Tokens<'a>, Output = Node, 
 }
 
 /// An operator, its modifiers and its right operand.
-type Operation = (BinaryOp, Modifiers, Node);
+type Operation = (BinaryOp, Box<Modifiers>, Node);
 
 fn operation<'a>(weakest: u8) -> impl Parser<Tokens<'a>, Output = Operation, Error = Failure> {
     let operator = select(move |kind| match kind {
@@ -63,19 +63,19 @@ fn operation<'a>(weakest: u8) -> impl Parser<Tokens<'a>, Output = Operation, Err
     flat_map(operator, |op| {
         // The closure keeps the type of `binary` out of its own.
         let right = move |input| binary(right_precedence(op)).parse(input);
-        cut((success(op), modifiers, nested(right)))
+        cut((success(op), map(modifiers, Box::new), nested(right)))
     })
 }
 
 fn join<'a>(rest: Tokens<'a>, lhs: Node, (op, modifiers, rhs): Operation) -> Parsed<'a, Node> {
     let span = Span { start: lhs.expr.span().start, end: rhs.expr.span().end };
-    let Modifiers { return_bool, matching } = modifiers;
+    let Modifiers { return_bool, matching } = *modifiers;
     let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
     if fills && !rest.query.features.binop_fill_modifiers {
         return rest.fail(span, "binop fill modifiers are experimental and not enabled");
     }
     let depth = lhs.depth.max(rhs.depth);
-    let (lhs, rhs, matching) = (lhs.expr, rhs.expr, Some(matching));
+    let (lhs, rhs, matching) = (*lhs.expr, *rhs.expr, Some(matching));
     let binary = Binary { op, lhs, rhs, return_bool, matching, span };
     Node::around(rest, Expr::Binary(Box::new(binary)), depth)
 }

@@ -2,10 +2,10 @@
 
 use nom::Parser;
 use nom::branch::alt;
-use nom::combinator::{cut, map, opt, peek, value};
+use nom::combinator::{cut, map, opt, value};
 use nom::error::context;
 use nom::multi::separated_list1;
-use nom::sequence::{delimited, preceded, terminated};
+use nom::sequence::{delimited, preceded};
 
 use super::binary::expression;
 use super::literal::{quoted, word};
@@ -18,16 +18,21 @@ use crate::promql::ast::{Aggregate, AggregateOp, BinaryOp, Call, Expr, Span};
 use crate::promql::functions::{self, Function};
 use crate::promql::lexer::{Keyword, Token, TokenKind};
 
-/// `rate(a[5m])`: a name is a function's when a parenthesis follows.
+/// `rate(a[5m])`
 pub(super) fn call(input: Tokens<'_>) -> Parsed<'_, Node> {
-    let name = terminated(satisfy(is_function_name), peek(token(TokenKind::LeftParen)));
-    let (rest, ((name, nodes), span)) = spanned((name, cut(args))).parse(input)?;
-    let (_, function) = function(input, name)?;
+    let parts = (satisfy(is_function_name), cut(args));
+    let (rest, ((name, nodes), span)) = spanned(parts).parse(input)?;
+    build_call(rest, name, nodes, span)
+}
+
+fn build_call(rest: Tokens<'_>, name: Token, nodes: Vec<Node>, span: Span) -> Parsed<'_, Node> {
+    let (_, function) = function(rest, name)?;
     let (args, depth) = Node::split(nodes);
     Node::around(rest, Expr::Call(Call { function, args, span }), depth)
 }
 
-fn is_function_name(kind: TokenKind) -> bool {
+/// Whether the token can be a function's name.
+pub(super) fn is_function_name(kind: TokenKind) -> bool {
     match kind {
         TokenKind::Identifier => true,
         TokenKind::Keyword(keyword) => keyword.is_preprocessor(),
@@ -49,10 +54,19 @@ fn function<'a>(input: Tokens<'a>, token: Token) -> Parsed<'a, &'static Function
 
 /// `(a, b)`; no trailing comma.
 fn args(input: Tokens<'_>) -> Parsed<'_, Vec<Node>> {
-    let none = map(peek(token(TokenKind::RightParen)), |_| Vec::new());
-    let some = separated_list1(argument_comma, cut(nested(expression)));
-    delimited(token(TokenKind::LeftParen), alt((none, some)), token(TokenKind::RightParen))
-        .parse(input)
+    let (open, close) = (token(TokenKind::LeftParen), token(TokenKind::RightParen));
+    delimited(open, arg_list, close).parse(input)
+}
+
+fn arg_list(input: Tokens<'_>) -> Parsed<'_, Vec<Node>> {
+    match input.first().kind {
+        TokenKind::RightParen => Ok((input, Vec::new())),
+        _ => separated_list1(argument_comma, arg).parse(input),
+    }
+}
+
+fn arg(input: Tokens<'_>) -> Parsed<'_, Node> {
+    cut(nested(expression)).parse(input)
 }
 
 /// A comma between two arguments; one behind the last has an error of its own.
@@ -85,27 +99,51 @@ pub(super) fn empty_parens(input: Tokens<'_>) -> Parsed<'_, ()> {
 
 /// `sum by (a) (b)` or `sum(b) by (a)`.
 pub(super) fn aggregation(input: Tokens<'_>) -> Parsed<'_, Node> {
-    let grouping_first = (grouping, cut(args));
-    let args_first =
-        map((args, opt(grouping)), |(args, grouping)| (grouping.unwrap_or_default(), args));
-    let parts = context("aggregation", alt((grouping_first, args_first)));
+    let parts = context("aggregation", aggregation_parts);
     let (rest, ((op, (grouping, nodes)), span)) = spanned((aggregator, cut(parts))).parse(input)?;
+    build_aggregate(rest, op, grouping, nodes, span)
+}
+
+/// The labels to group by may stand before the arguments or behind them.
+fn aggregation_parts(input: Tokens<'_>) -> Parsed<'_, (Grouping, Vec<Node>)> {
+    alt((grouping_then_args, args_then_grouping)).parse(input)
+}
+
+fn grouping_then_args(input: Tokens<'_>) -> Parsed<'_, (Grouping, Vec<Node>)> {
+    (grouping, cut(args)).parse(input)
+}
+
+fn args_then_grouping(input: Tokens<'_>) -> Parsed<'_, (Grouping, Vec<Node>)> {
+    let (rest, args) = args(input)?;
+    let (rest, grouping) = opt(grouping).parse(rest)?;
+    Ok((rest, (grouping.unwrap_or_default(), args)))
+}
+
+fn build_aggregate(
+    rest: Tokens<'_>,
+    op: AggregateOp,
+    grouping: Grouping,
+    nodes: Vec<Node>,
+    span: Span,
+) -> Parsed<'_, Node> {
     let (args, depth) = Node::split(nodes);
-    let (_, (param, expr)) = aggregate_args(input, op, args, span)?;
+    let (_, (param, expr)) = aggregate_args(rest, op, args, span)?;
     let Grouping { labels, without } = grouping;
     let aggregate = Aggregate { op, expr, param, grouping: labels, without, span };
     Node::around(rest, Expr::Aggregate(Box::new(aggregate)), depth)
 }
 
-/// An aggregator that aggregates, instead of being a metric's name.
 fn aggregator(input: Tokens<'_>) -> Parsed<'_, AggregateOp> {
     let op = |kind| match kind {
         TokenKind::Aggregator(op) => Some(op),
         _ => None,
     };
-    let aggregates =
-        alt((token(TokenKind::LeftParen), keyword(Keyword::By), keyword(Keyword::Without)));
-    terminated(select(op), peek(aggregates)).parse(input)
+    select(op).parse(input)
+}
+
+/// Whether an aggregator before that token aggregates.
+pub(super) fn starts_aggregation(next: TokenKind) -> bool {
+    matches!(next, TokenKind::LeftParen | TokenKind::Keyword(Keyword::By | Keyword::Without))
 }
 
 /// `by (...)` or `without (...)`.

@@ -30,7 +30,7 @@ const fn precedence(op: BinaryOp) -> Option<u8> {
 /// A duration expression and how deeply nested it is.
 struct Part {
     expr: DurationExpr,
-    depth: usize,
+    depth: u32,
 }
 
 impl Part {
@@ -39,7 +39,7 @@ impl Part {
     }
 
     /// The part around something of `inner` levels; `rest` follows it.
-    fn around(rest: Tokens<'_>, expr: DurationExpr, inner: usize) -> Parsed<'_, Part> {
+    fn around(rest: Tokens<'_>, expr: DurationExpr, inner: u32) -> Parsed<'_, Part> {
         Ok((rest, Part { expr, depth: rest.deeper(inner)? }))
     }
 }

@@ -5,8 +5,9 @@ use nom::combinator::{map, opt};
 
 use super::tokens::{Failure, Parsed, Tokens, satisfy, select, token};
 use crate::model::labels::Quoted;
+use crate::model::parse_duration_ms;
 use crate::promql::ast::{BinaryOp, NumberLiteral, StringLiteral};
-use crate::promql::lexer::{Token, TokenKind, parse_duration, parse_number, unquote};
+use crate::promql::lexer::{Token, TokenKind, parse_number, unquote};
 
 /// A number or a duration.
 pub(super) fn number(input: Tokens<'_>) -> Parsed<'_, NumberLiteral> {
@@ -15,7 +16,7 @@ pub(super) fn number(input: Tokens<'_>) -> Parsed<'_, NumberLiteral> {
     let (text, span) = (input.slice(token), token.span);
     let is_duration = token.kind == TokenKind::Duration;
     let value = if is_duration {
-        parse_duration(text)
+        parse_duration_ms(text)
             .map(|ms| (ms / 1000) as f64 + (ms % 1000) as f64 / 1000.0)
             .map_err(|error| error.to_string())
     } else {

@@ -23,13 +23,12 @@ mod tokens;
 pub use metric::parse_metric;
 
 use nom::Parser;
-use nom::branch::alt;
 use nom::combinator::{cut, map};
 use nom::sequence::{preceded, terminated};
 
 use crate::model::Matcher;
 
-use super::ast::{Expr, Paren, Span, Unary};
+use super::ast::{BinaryOp, Expr, Paren, Span, Unary};
 use super::check;
 use super::error::ParseError;
 use super::features::Features;
@@ -46,7 +45,7 @@ pub fn parse(text: &str, features: &Features) -> Result<Expr, ParseError> {
     if query.tokens().first().kind == TokenKind::End {
         return Err(error_at(text, Span::default(), "no expression found in input"));
     }
-    let mut expr = query.read(binary::expression)?.expr;
+    let mut expr = *query.read(binary::expression)?.expr;
     check::check(text, &mut expr)?;
     Ok(expr)
 }
@@ -76,41 +75,48 @@ pub(super) fn error_at(text: &str, span: Span, message: impl Into<String>) -> Pa
     }
 }
 
-/// An expression and how deeply nested it is.
+/// An expression and how deeply nested it is. Boxed, because every parser on the way out of a
+/// deeply nested expression has one on its stack.
 struct Node {
-    expr: Expr,
-    depth: usize,
+    expr: Box<Expr>,
+    depth: u32,
 }
 
 impl Node {
     fn leaf(expr: Expr) -> Node {
-        Node { expr, depth: 1 }
+        Node { expr: Box::new(expr), depth: 1 }
     }
 
     /// The node around something of `inner` levels; `rest` follows it.
-    fn around(rest: Tokens<'_>, expr: Expr, inner: usize) -> Parsed<'_, Node> {
-        Ok((rest, Node { expr, depth: rest.deeper(inner)? }))
+    fn around(rest: Tokens<'_>, expr: Expr, inner: u32) -> Parsed<'_, Node> {
+        Ok((rest, Node { depth: rest.deeper(inner)?, expr: Box::new(expr) }))
     }
 
     /// The expressions, and the depth of the deepest.
-    fn split(nodes: Vec<Node>) -> (Vec<Expr>, usize) {
+    fn split(nodes: Vec<Node>) -> (Vec<Expr>, u32) {
         let depth = nodes.iter().map(|node| node.depth).max().unwrap_or(0);
-        (nodes.into_iter().map(|node| node.expr).collect(), depth)
+        (nodes.into_iter().map(|node| *node.expr).collect(), depth)
     }
 }
 
-/// Anything but a binary expression, modifiers not included.
+/// Anything but a binary expression, modifiers not included. Aggregators and functions are names
+/// of metrics, too: what follows decides.
 fn primary(input: Tokens<'_>) -> Parsed<'_, Node> {
-    alt((
-        call::aggregation,
-        call::call,
-        map(literal::number, |number| Node::leaf(Expr::Number(number))),
-        map(literal::string, |string| Node::leaf(Expr::String(string))),
-        paren,
-        unary,
-        map(selector::vector_selector, |vector| Node::leaf(Expr::VectorSelector(vector))),
-    ))
-    .parse(input)
+    match input.kinds() {
+        (TokenKind::Aggregator(_), next) if call::starts_aggregation(next) => {
+            call::aggregation(input)
+        }
+        (name, TokenKind::LeftParen) if call::is_function_name(name) => call::call(input),
+        (TokenKind::Number | TokenKind::Duration, _) => {
+            map(literal::number, |number| Node::leaf(Expr::Number(number))).parse(input)
+        }
+        (TokenKind::String, _) => {
+            map(literal::string, |string| Node::leaf(Expr::String(string))).parse(input)
+        }
+        (TokenKind::LeftParen, _) => paren(input),
+        (TokenKind::Operator(BinaryOp::Add | BinaryOp::Sub), _) => unary(input),
+        _ => map(selector::vector_selector, |v| Node::leaf(Expr::VectorSelector(v))).parse(input),
+    }
 }
 
 /// `( a )`
@@ -118,21 +124,23 @@ fn paren(input: Tokens<'_>) -> Parsed<'_, Node> {
     let inner = cut(terminated(nested(binary::expression), token(TokenKind::RightParen)));
     let (rest, (inner, span)) =
         spanned(preceded(token(TokenKind::LeftParen), inner)).parse(input)?;
-    let paren = Paren { expr: inner.expr, span };
-    Node::around(rest, Expr::Paren(Box::new(paren)), inner.depth)
+    Node::around(rest, Expr::Paren(Box::new(Paren { expr: *inner.expr, span })), inner.depth)
 }
 
 /// A sign binds as tightly as `*`: only `^` comes first. Before a number it becomes part of it.
 fn unary(input: Tokens<'_>) -> Parsed<'_, Node> {
     let (rest, (sign, operand)) =
         (literal::sign, cut(nested(binary::binary(binary::POWER)))).parse(input)?;
-    let negative = sign == Sign::Minus;
-    if let Expr::Number(mut number) = operand.expr {
+    build_unary(rest, input.start(), sign == Sign::Minus, operand)
+}
+
+fn build_unary(rest: Tokens<'_>, start: u32, negative: bool, operand: Node) -> Parsed<'_, Node> {
+    if let Expr::Number(mut number) = *operand.expr {
         number.value = if negative { -number.value } else { number.value };
-        number.span.start = input.start();
+        number.span.start = start;
         return Ok((rest, Node::leaf(Expr::Number(number))));
     }
-    let span = Span { start: input.start(), end: operand.expr.span().end };
-    let unary = Unary { negative, expr: operand.expr, span };
+    let span = Span { start, end: operand.expr.span().end };
+    let unary = Unary { negative, expr: *operand.expr, span };
     Node::around(rest, Expr::Unary(Box::new(unary)), operand.depth)
 }

@@ -41,14 +41,19 @@ pub(super) fn operand(input: Tokens<'_>) -> Parsed<'_, Node> {
 }
 
 fn modifier(input: Tokens<'_>) -> Parsed<'_, Modifier> {
-    alt((
-        brackets,
-        offset,
-        at,
-        value(Modifier::Edge(EdgeMode::Anchored), keyword(Keyword::Anchored)),
-        value(Modifier::Edge(EdgeMode::Smoothed), keyword(Keyword::Smoothed)),
-    ))
-    .parse(input)
+    match input.first().kind {
+        TokenKind::LeftBracket => brackets(input),
+        TokenKind::Keyword(Keyword::Offset) => offset(input),
+        TokenKind::At => at(input),
+        TokenKind::Keyword(Keyword::Anchored | Keyword::Smoothed) => edge(input),
+        _ => input.unexpected(),
+    }
+}
+
+fn edge(input: Tokens<'_>) -> Parsed<'_, Modifier> {
+    let anchored = value(Modifier::Edge(EdgeMode::Anchored), keyword(Keyword::Anchored));
+    let smoothed = value(Modifier::Edge(EdgeMode::Smoothed), keyword(Keyword::Smoothed));
+    alt((anchored, smoothed)).parse(input)
 }
 
 /// `[5m]` or `[1h:1m]`.
@@ -95,9 +100,9 @@ fn apply<'a>(rest: Tokens<'a>, node: Node, modifier: Modifier) -> Parsed<'a, Nod
     match modifier {
         Modifier::Range(range, brackets) => matrix_selector(rest, node, range, brackets),
         Modifier::Subquery(range, step) => {
-            let span = Span { start: node.expr.span().start, end: rest.read_to };
+            let span = Span { start: node.expr.span().start, end: rest.read_to() };
             let offset = DurationSpec::Fixed(0);
-            let subquery = Subquery { expr: node.expr, range, step, offset, at: None, span };
+            let subquery = Subquery { expr: *node.expr, range, step, offset, at: None, span };
             Node::around(rest, Expr::Subquery(Box::new(subquery)), node.depth)
         }
         Modifier::Offset(duration) => apply_offset(rest, node, duration),
@@ -122,7 +127,7 @@ fn matrix_selector<'a>(
     range: DurationSpec,
     brackets: Span,
 ) -> Parsed<'a, Node> {
-    let Expr::VectorSelector(vector) = node.expr else {
+    let Expr::VectorSelector(vector) = *node.expr else {
         return rest.fail(brackets, "ranges only allowed for vector selectors");
     };
     if vector.offset != DurationSpec::Fixed(0) {
@@ -131,7 +136,7 @@ fn matrix_selector<'a>(
     if vector.at.is_some() {
         return rest.fail(brackets, "no @ modifiers allowed before range");
     }
-    let span = Span { start: vector.span.start, end: rest.read_to };
+    let span = Span { start: vector.span.start, end: rest.read_to() };
     Ok((rest, Node::leaf(Expr::MatrixSelector(MatrixSelector { vector, range, span }))))
 }
 
@@ -146,7 +151,7 @@ fn apply_offset<'a>(rest: Tokens<'a>, mut node: Node, offset: DurationSpec) -> P
         return rest.fail(before, "offset may not be set multiple times");
     }
     *target.offset = offset;
-    target.span.end = rest.read_to;
+    target.span.end = rest.read_to();
     Ok((rest, node))
 }
 
@@ -161,7 +166,7 @@ fn apply_at<'a>(rest: Tokens<'a>, mut node: Node, time: AtModifier) -> Parsed<'a
         return rest.fail(before, "@ <timestamp> may not be set multiple times");
     }
     *target.at = Some(time);
-    target.span.end = rest.read_to;
+    target.span.end = rest.read_to();
     Ok((rest, node))
 }
 
@@ -172,7 +177,7 @@ fn apply_edge<'a>(rest: Tokens<'a>, mut node: Node, edge: EdgeMode) -> Parsed<'a
     if !rest.query.features.extended_range_selectors {
         return fail("modifier is experimental and not enabled");
     }
-    let vector = match &mut node.expr {
+    let vector = match &mut *node.expr {
         Expr::VectorSelector(vector) => vector,
         Expr::MatrixSelector(matrix) => &mut matrix.vector,
         Expr::Subquery(_) => return fail("modifier is not supported for subqueries"),

@@ -41,7 +41,8 @@ impl<'a> Query<'a> {
 
     /// All its tokens.
     pub fn tokens(&self) -> Tokens<'_> {
-        Tokens { query: self, rest: &self.lexed.tokens, read_to: 0, depth: 0 }
+        let end = u32::try_from(self.lexed.tokens.len()).expect("BUG: tokens are counted by bytes");
+        Tokens { query: self, position: 0, end, depth: 0 }
     }
 
     /// Runs `parser`, which must read the whole text.
@@ -53,17 +54,24 @@ impl<'a> Query<'a> {
             Ok((_, output)) => return Ok(output),
             Err(nom::Err::Error(failure) | nom::Err::Failure(failure)) => failure,
             // Not from parsers that have all tokens.
-            Err(nom::Err::Incomplete(_)) => Failure::unexpected(self.tokens().first()),
+            Err(nom::Err::Incomplete(_)) => Failure::Unexpected(0),
         };
         Err(match failure {
+            Failure::Unexpected(position) => self.unexpected(position, "", ""),
+            Failure::Named(named) => self.unexpected(named.position, named.context, named.expected),
             Failure::Other(error) => *error,
-            Failure::Unexpected { token, context, expected } => {
-                self.unexpected(token, context, expected)
-            }
         })
     }
 
-    fn unexpected(&self, token: Token, context: &str, expected: &str) -> ParseError {
+    /// The token at that position, `End` past the last one.
+    fn token(&self, position: u32) -> Token {
+        let end = self.lexed.tokens.last().map_or(0, |token| token.span.end);
+        let past = Token { kind: TokenKind::End, span: Span { start: end, end } };
+        self.lexed.tokens.get(position as usize).copied().unwrap_or(past)
+    }
+
+    fn unexpected(&self, position: u32, context: &str, expected: &str) -> ParseError {
+        let token = self.token(position);
         if token.kind == TokenKind::Error {
             return error_at(self.text, token.span, self.lexed.error.clone());
         }
@@ -83,15 +91,17 @@ impl<'a> Query<'a> {
     }
 }
 
-/// The tokens that have not been read: what the grammar's parsers take.
+/// The tokens that have not been read: what the grammar's parsers take. Small, as is the error:
+/// every parser on the way into a deeply nested expression has some of them on its stack.
 #[derive(Clone, Copy)]
 pub(super) struct Tokens<'a> {
     pub query: &'a Query<'a>,
-    rest: &'a [Token],
-    /// Where the last token that has been read ends.
-    pub read_to: u32,
+    /// The next token.
+    position: u32,
+    /// One past the last token.
+    end: u32,
     /// How many constructs are open.
-    depth: usize,
+    depth: u32,
 }
 
 /// What a parser over tokens gives: the rest and its output.
@@ -99,27 +109,26 @@ pub(super) type Parsed<'a, O> = IResult<Tokens<'a>, O, Failure>;
 
 /// Why a construct could not be read.
 pub(super) enum Failure {
-    /// A token that does not fit.
-    Unexpected {
-        token: Token,
-        /// What it was found in; empty when nobody has said so.
-        context: &'static str,
-        /// What might stand there; empty when nobody has said so.
-        expected: &'static str,
-    },
+    /// The token at this position does not fit.
+    Unexpected(u32),
+    /// Likewise, and more is known.
+    Named(Box<Named>),
     /// Anything that has a text already.
     Other(Box<ParseError>),
 }
 
-impl Failure {
-    fn unexpected(token: Token) -> Failure {
-        Failure::Unexpected { token, context: "", expected: "" }
-    }
+/// A token that does not fit.
+pub(super) struct Named {
+    position: u32,
+    /// What it was found in; empty when nobody has said so.
+    context: &'static str,
+    /// What might stand there; empty when nobody has said so.
+    expected: &'static str,
 }
 
 impl<'a> NomError<Tokens<'a>> for Failure {
     fn from_error_kind(input: Tokens<'a>, _: ErrorKind) -> Failure {
-        Failure::unexpected(input.first())
+        Failure::Unexpected(input.position)
     }
 
     fn append(_: Tokens<'a>, _: ErrorKind, other: Failure) -> Failure {
@@ -128,13 +137,20 @@ impl<'a> NomError<Tokens<'a>> for Failure {
 
     /// Of two alternatives, the one that came further knows better.
     fn or(self, other: Failure) -> Failure {
-        match (&self, &other) {
-            (Failure::Unexpected { token, .. }, Failure::Unexpected { token: later, .. })
-                if token.span.start > later.span.start =>
-            {
-                self
-            }
+        match (self.position(), other.position()) {
+            (Some(earlier), Some(later)) if earlier > later => self,
             _ => other,
+        }
+    }
+}
+
+impl Failure {
+    /// Which token does not fit.
+    fn position(&self) -> Option<u32> {
+        match self {
+            Failure::Unexpected(position) => Some(*position),
+            Failure::Named(named) => Some(named.position),
+            Failure::Other(_) => None,
         }
     }
 }
@@ -144,10 +160,14 @@ impl<'a> NomError<Tokens<'a>> for Failure {
 impl<'a> ContextError<Tokens<'a>> for Failure {
     fn add_context(_: Tokens<'a>, name: &'static str, other: Failure) -> Failure {
         match other {
-            Failure::Unexpected { token, context: "", expected } => {
-                Failure::Unexpected { token, context: name, expected }
+            Failure::Unexpected(position) => {
+                Failure::Named(Box::new(Named { position, context: name, expected: "" }))
             }
-            other => other,
+            Failure::Named(mut named) => {
+                named.context = if named.context.is_empty() { name } else { named.context };
+                Failure::Named(named)
+            }
+            Failure::Other(error) => Failure::Other(error),
         }
     }
 }
@@ -155,9 +175,26 @@ impl<'a> ContextError<Tokens<'a>> for Failure {
 impl<'a> Tokens<'a> {
     /// The next token.
     pub fn first(&self) -> Token {
-        let end =
-            Token { kind: TokenKind::End, span: Span { start: self.read_to, end: self.read_to } };
-        self.rest.first().copied().unwrap_or(end)
+        self.query.token(self.position)
+    }
+
+    /// What the next token is, and the one behind it.
+    pub fn kinds(&self) -> (TokenKind, TokenKind) {
+        (self.first().kind, self.query.token(self.position + 1).kind)
+    }
+
+    /// Where the last token that has been read ends.
+    pub fn read_to(&self) -> u32 {
+        self.position.checked_sub(1).map_or(0, |last| self.query.token(last).span.end)
+    }
+
+    /// The next token does not fit; another alternative may.
+    pub fn unexpected<O>(&self) -> Parsed<'a, O> {
+        Err(nom::Err::Error(Failure::Unexpected(self.position)))
+    }
+
+    fn as_slice(&self) -> &'a [Token] {
+        &self.query.lexed.tokens[self.position as usize..self.end as usize]
     }
 
     /// Where the next token starts.
@@ -177,8 +214,8 @@ impl<'a> Tokens<'a> {
     }
 
     /// One level more around something of `depth` levels.
-    pub fn deeper(&self, depth: usize) -> Result<usize, nom::Err<Failure>> {
-        if depth < EXPRESSION_DEPTH_MAX {
+    pub fn deeper(&self, depth: u32) -> Result<u32, nom::Err<Failure>> {
+        if (depth as usize) < EXPRESSION_DEPTH_MAX {
             return Ok(depth + 1);
         }
         let message = format!("expression is nested more than {EXPRESSION_DEPTH_MAX} levels deep");
@@ -193,17 +230,17 @@ impl<'a> Input for Tokens<'a> {
     type IterIndices = iter::Enumerate<Self::Iter>;
 
     fn input_len(&self) -> usize {
-        self.rest.len()
+        self.end.saturating_sub(self.position) as usize
     }
 
     fn take(&self, index: usize) -> Self {
-        Tokens { rest: &self.rest[..index], ..*self }
+        let end = self.position + self.as_slice()[..index].len() as u32;
+        Tokens { end, ..*self }
     }
 
     fn take_from(&self, index: usize) -> Self {
-        let (read, rest) = self.rest.split_at(index);
-        let read_to = read.last().map_or(self.read_to, |token| token.span.end);
-        Tokens { rest, read_to, ..*self }
+        let position = self.end - self.as_slice()[index..].len() as u32;
+        Tokens { position, ..*self }
     }
 
     fn take_split(&self, index: usize) -> (Self, Self) {
@@ -211,11 +248,11 @@ impl<'a> Input for Tokens<'a> {
     }
 
     fn position<P: Fn(Token) -> bool>(&self, predicate: P) -> Option<usize> {
-        self.rest.iter().position(|token| predicate(*token))
+        self.as_slice().iter().position(|token| predicate(*token))
     }
 
     fn iter_elements(&self) -> Self::Iter {
-        self.rest.iter().copied()
+        self.as_slice().iter().copied()
     }
 
     fn iter_indices(&self) -> Self::IterIndices {
@@ -223,7 +260,7 @@ impl<'a> Input for Tokens<'a> {
     }
 
     fn slice_index(&self, count: usize) -> Result<usize, Needed> {
-        let missing = count.saturating_sub(self.rest.len());
+        let missing = count.saturating_sub(self.input_len());
         if missing == 0 { Ok(count) } else { Err(Needed::new(missing)) }
     }
 }
@@ -232,12 +269,9 @@ impl<'a> Input for Tokens<'a> {
 pub(super) fn select<'a, O>(
     pick: impl Fn(TokenKind) -> Option<O>,
 ) -> impl Parser<Tokens<'a>, Output = O, Error = Failure> {
-    move |input: Tokens<'a>| {
-        let token = input.first();
-        match pick(token.kind) {
-            Some(output) => Ok((input.take_from(1), output)),
-            None => Err(nom::Err::Error(Failure::unexpected(token))),
-        }
+    move |input: Tokens<'a>| match pick(input.first().kind) {
+        Some(output) => Ok((Tokens { position: input.position + 1, ..input }, output)),
+        None => input.unexpected(),
     }
 }
 
@@ -272,10 +306,10 @@ pub(super) fn expect<'a, O>(
     mut parser: impl Parser<Tokens<'a>, Output = O, Error = Failure>,
 ) -> impl Parser<Tokens<'a>, Output = O, Error = Failure> {
     let name = move |failure| match failure {
-        Failure::Unexpected { token, context: "", expected: "" } => {
-            Failure::Unexpected { token, context: "", expected: what }
+        Failure::Unexpected(position) => {
+            Failure::Named(Box::new(Named { position, context: "", expected: what }))
         }
-        other => other,
+        named => named,
     };
     move |input| parser.parse(input).map_err(|error: nom::Err<Failure>| error.map(name))
 }
@@ -286,7 +320,7 @@ pub(super) fn spanned<'a, O>(
 ) -> impl Parser<Tokens<'a>, Output = (O, Span), Error = Failure> {
     move |input: Tokens<'a>| {
         let (rest, output) = parser.parse(input)?;
-        Ok((rest, (output, Span { start: input.start(), end: rest.read_to })))
+        Ok((rest, (output, Span { start: input.start(), end: rest.read_to() })))
     }
 }
 
