@@ -12,7 +12,7 @@ mod refusal;
 mod text;
 pub mod token;
 
-pub use number::{NumberError, parse_duration, parse_number};
+pub use number::{NumberError, parse_number};
 pub use text::{UnquoteError, unquote};
 pub use token::{Described, Keyword, Token, TokenKind};
 

@@ -75,7 +75,7 @@ fn end(rest: &str) -> Read<'_, ()> {
 }
 
 /// Units and further numbers behind the first number of a duration. Whether the units are known
-/// and in order is decided by [`parse_duration`].
+/// and in order is decided by [`parse_duration_ms`](crate::model::parse_duration_ms).
 fn rest_of_duration(input: &str) -> Read<'_, ()> {
     let unit = |units: &'static str| (one_of(units), opt(char('s')));
     let more = (digit1, cut(unit("smhdw")));
@@ -160,59 +160,6 @@ fn parse_integer(text: &str) -> Option<i64> {
     i64::from_str_radix(&signed, base).ok()
 }
 
-/// Units of a duration, largest first, with their length in ms.
-const UNITS: &[(&str, i64)] = &[
-    ("y", 365 * 86_400_000),
-    ("w", 7 * 86_400_000),
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1000),
-    ("ms", 1),
-];
-
-/// Longest duration in ms: what 64 bits of nanoseconds hold (about 292 years).
-const DURATION_MS_MAX: i64 = i64::MAX / 1_000_000;
-
-/// The length of a duration such as `1h30m` in milliseconds: whole numbers with units, the units
-/// descending, each at most once. A bare `0` is allowed.
-///
-/// # Errors
-/// Not such a text, or longer than 292 years.
-pub fn parse_duration(text: &str) -> Result<i64, NumberError> {
-    let invalid = || NumberError(format!("not a valid duration string: {}", Quoted(text)));
-    match text {
-        "" => return Err(NumberError("empty duration string".to_owned())),
-        "0" => return Ok(0),
-        _ => {}
-    }
-    let (mut rest, mut units, mut total) = (text, UNITS, 0i64);
-    while !rest.is_empty() {
-        let digits = rest.len() - rest.trim_start_matches(is_digit).len();
-        let number: u64 = rest[..digits].parse().map_err(|_| invalid())?;
-        rest = &rest[digits..];
-        let letters = rest.find(is_digit).unwrap_or(rest.len());
-        let unit = &rest[..letters];
-        rest = &rest[letters..];
-        if unit.is_empty() {
-            return Err(invalid());
-        }
-        if !UNITS.iter().any(|(name, _)| *name == unit) {
-            let message = format!("unknown unit {} in duration {}", Quoted(unit), Quoted(text));
-            return Err(NumberError(message));
-        }
-        let index = units.iter().position(|(name, _)| *name == unit).ok_or_else(invalid)?;
-        total = i64::try_from(number)
-            .ok()
-            .and_then(|n| n.checked_mul(units[index].1))
-            .and_then(|ms| ms.checked_add(total))
-            .filter(|ms| *ms <= DURATION_MS_MAX)
-            .ok_or_else(|| NumberError("duration out of range".to_owned()))?;
-        units = &units[index + 1..];
-    }
-    Ok(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,20 +194,5 @@ mod tests {
             parse_number("1e999").map_err(|e| e.to_string()),
             Err("strconv.ParseFloat: parsing \"1e999\": value out of range".to_owned())
         );
-    }
-
-    #[test]
-    fn durations_descend_and_are_bounded() {
-        assert_eq!(parse_duration("1h30m"), Ok(5_400_000));
-        assert_eq!(parse_duration("1y2w3d4h5m6s7ms"), Ok(33_019_506_007));
-        assert_eq!(parse_duration("0"), Ok(0));
-        let error = |text| parse_duration(text).map_err(|e| e.to_string());
-        let invalid = |text: &str| Err(format!("not a valid duration string: \"{text}\""));
-        assert_eq!(error("1m1h"), invalid("1m1h"));
-        assert_eq!(error("1m1m"), invalid("1m1m"));
-        assert_eq!(error("5"), invalid("5"));
-        assert_eq!(error("1hs"), Err("unknown unit \"hs\" in duration \"1hs\"".to_owned()));
-        assert_eq!(error("1000y"), Err("duration out of range".to_owned()));
-        assert_eq!(error(""), Err("empty duration string".to_owned()));
     }
 }
