@@ -10,8 +10,8 @@ use super::ast::{
     MatrixSelector, NumberLiteral, Subquery, VectorMatching, VectorSelector,
 };
 use super::functions::number::go_general;
-use crate::model::{DurationMs, MatchOp};
 use crate::model::labels::{Quoted, is_legacy_name};
+use crate::model::{DurationMs, MatchOp};
 
 /// Longest line in bytes that [`pretty`] leaves alone.
 const LINE_BYTES_MAX: usize = 100;
