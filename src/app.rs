@@ -14,6 +14,7 @@ mod local;
 mod metrics;
 mod progress;
 mod reload;
+mod script_disk;
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use tokio::sync::mpsc;
 
 pub use error::ServeError;
 pub use local::ask_data_dir;
+pub use script_disk::ScriptDisk;
 
 use crate::config::{self, Config, Overrides};
 use crate::http::server::{self, ServerOptions};
