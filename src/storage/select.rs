@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 
 use super::cache::ReadCache;
 use super::error::StorageError;
-use super::head::series::WindowData;
+use super::head::series::WindowCopy;
 use super::index::resolve;
 use super::merge::append_piece;
 use super::partition::{Partition, View};
@@ -32,7 +32,7 @@ pub struct SelectedSet {
 struct SelectedSeries {
     labels: Labels,
     /// Windows from the head, ascending.
-    head: Vec<WindowData>,
+    head: Vec<WindowCopy>,
     /// (index of the partition, series id in it), ascending by day.
     stored: Vec<(u32, u32)>,
 }

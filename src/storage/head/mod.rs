@@ -7,6 +7,7 @@
 //! of one sender lie side by side in every shard. Locks: a shard's lock is taken before that of the
 //! lookup table, and no other pair is ever held together.
 
+pub mod blocks;
 pub mod buffer;
 pub mod series;
 
@@ -19,7 +20,10 @@ use hashbrown::HashTable;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use self::series::{HeadSeries, NO_SERIES, WindowData};
+use self::blocks::Blocks;
+use self::series::{
+    EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, START_TIMESTAMP_BYTES, WindowCopy,
+};
 use super::index::{LabelIndex, resolve};
 use super::window::{Day, Window};
 use crate::model::source::HistogramPoint;
@@ -28,7 +32,20 @@ use crate::model::{Exemplar, Labels, Matcher, Sample, SeriesEntry};
 /// Shards of the series; a power of two, a few per core of the machines we run on.
 const SHARDS: usize = 16;
 
-type Shard = Vec<Option<HeadSeries>>;
+/// A part of the series, behind one lock.
+#[derive(Debug, Default)]
+struct Shard {
+    series: Vec<Option<HeadSeries>>,
+    windows: Vec<WindowBlocks>,
+}
+
+/// The memory of one window's samples; a frozen one has its own, dropped when it is flushed.
+#[derive(Debug)]
+struct WindowBlocks {
+    window: Window,
+    frozen: bool,
+    blocks: Blocks,
+}
 
 /// All live series.
 #[derive(Debug)]
@@ -82,7 +99,31 @@ pub struct SeriesSnapshot {
     /// Its labels.
     pub labels: Labels,
     /// Its windows that overlap the wanted time.
-    pub windows: Vec<WindowData>,
+    pub windows: Vec<WindowCopy>,
+}
+
+impl Shard {
+    #[inline]
+    fn get(&self, slot: usize) -> Option<&HeadSeries> {
+        self.series.get(slot)?.as_ref()
+    }
+
+    /// Where the samples of a window are; `None` when it has none.
+    fn blocks(&self, window: Window, frozen: bool) -> Option<&Blocks> {
+        let mut windows = self.windows.iter();
+        windows.find(|w| w.window == window && w.frozen == frozen).map(|w| &w.blocks)
+    }
+}
+
+/// The blocks for new samples of a window.
+#[inline]
+fn growing(windows: &mut Vec<WindowBlocks>, window: Window) -> &mut Blocks {
+    let position = windows.iter().rposition(|w| w.window == window && !w.frozen);
+    let position = position.unwrap_or_else(|| {
+        windows.push(WindowBlocks { window, frozen: false, blocks: Blocks::default() });
+        windows.len() - 1
+    });
+    &mut windows[position].blocks
 }
 
 impl Default for Head {
@@ -182,11 +223,11 @@ impl Head {
         let series = numbers.take();
         let mut shard = write(&self.shards[shard_of(series)]);
         let slot = slot_of(series);
-        if shard.len() <= slot {
-            reserve_gently(&mut shard, slot + 1);
-            shard.resize_with(slot + 1, || None);
+        if shard.series.len() <= slot {
+            reserve_gently(&mut shard.series, slot + 1);
+            shard.series.resize_with(slot + 1, || None);
         }
-        shard[slot] = Some(HeadSeries::new(labels.clone()));
+        shard.series[slot] = Some(HeadSeries::new(labels.clone()));
         drop(shard);
         let hash = self.hash(labels.as_packed());
         write(&self.lookup)
@@ -198,7 +239,7 @@ impl Head {
     /// Labels of a live series.
     pub fn labels(&self, series: u32) -> Option<Labels> {
         let shard = read(&self.shards[shard_of(series)]);
-        Some(shard.get(slot_of(series))?.as_ref()?.labels.clone())
+        Some(shard.get(slot_of(series))?.labels.clone())
     }
 
     /// Appends float samples; `series[i]` is the series of `samples[i]`, [`NO_SERIES`] to skip it.
@@ -237,26 +278,26 @@ impl Head {
     pub fn append_histograms(&self, series: &[u32], points: &[HistogramPoint]) {
         let mut newest = i64::MIN;
         self.for_each_by_shard(series, |shard, slot, i| {
-            let Some(live) = shard.get_mut(slot).and_then(Option::as_mut) else { return };
+            let Some(live) = shard.series.get_mut(slot).and_then(Option::as_mut) else { return };
             let data = live.window_mut(Window::of(points[i].timestamp));
             data.rare.get_or_insert_default().histograms.push(points[i].clone());
             newest = newest.max(points[i].timestamp);
         });
         self.max_time.fetch_max(newest, Ordering::Relaxed);
-        self.heap_bytes.fetch_add(points.len() as i64 * 256, Ordering::Relaxed);
+        self.heap_bytes.fetch_add((points.len() * HISTOGRAM_BYTES) as i64, Ordering::Relaxed);
     }
 
     /// Appends exemplars; as [`Head::append`]. An exact repetition of the last one is dropped.
     pub fn append_exemplars(&self, series: &[u32], exemplars: &[Exemplar]) {
         self.for_each_by_shard(series, |shard, slot, i| {
-            let Some(live) = shard.get_mut(slot).and_then(Option::as_mut) else { return };
+            let Some(live) = shard.series.get_mut(slot).and_then(Option::as_mut) else { return };
             let data = live.window_mut(Window::of(exemplars[i].timestamp.0));
             let kept = &mut data.rare.get_or_insert_default().exemplars;
             if kept.last() != Some(&exemplars[i]) {
                 kept.push(exemplars[i].clone());
             }
         });
-        self.heap_bytes.fetch_add(exemplars.len() as i64 * 128, Ordering::Relaxed);
+        self.heap_bytes.fetch_add((exemplars.len() * EXEMPLAR_BYTES) as i64, Ordering::Relaxed);
     }
 
     /// Calls `each(shard, slot, index)` for every index of `series` that names one, shard by shard,
@@ -281,13 +322,11 @@ impl Head {
             .expect("BUG: postings in memory can always be read");
         let shards: Vec<_> = self.shards.iter().map(read).collect();
         let snapshot = |series: u32| {
-            let live = get(&shards, series)?;
-            let wanted = live.windows().filter(|data| data.window.overlaps(start, end));
-            Some(SeriesSnapshot {
-                series,
-                labels: live.labels.clone(),
-                windows: wanted.cloned().collect(),
-            })
+            let shard = &shards[shard_of(series)];
+            let live = shard.get(slot_of(series))?;
+            let wanted = live.windows().filter(|(data, _)| data.window.overlaps(start, end));
+            let copies = wanted.map(|(data, frozen)| data.copy(shard.blocks(data.window, frozen)));
+            Some(SeriesSnapshot { series, labels: live.labels.clone(), windows: copies.collect() })
         };
         numbers.iter().filter_map(snapshot).collect()
     }
@@ -301,8 +340,8 @@ impl Head {
     pub fn open_windows(&self) -> BTreeSet<Window> {
         let mut windows = BTreeSet::new();
         for shard in &self.shards {
-            for live in read(shard).iter().flatten() {
-                windows.extend(live.windows().map(|data| data.window));
+            for live in read(shard).series.iter().flatten() {
+                windows.extend(live.windows().map(|(data, _)| data.window));
             }
         }
         windows
@@ -313,7 +352,11 @@ impl Head {
     pub fn freeze(&self, cutoff: Window) {
         let mut idle = Vec::new();
         for (shard_number, shard) in self.shards.iter().enumerate() {
-            for (slot, entry) in write(shard).iter_mut().enumerate() {
+            let mut shard = write(shard);
+            for blocks in &mut shard.windows {
+                blocks.frozen |= blocks.window <= cutoff;
+            }
+            for (slot, entry) in shard.series.iter_mut().enumerate() {
                 let Some(live) = entry else { continue };
                 if live.is_idle(cutoff) {
                     idle.push((number_of(shard_number, slot), live.labels.clone()));
@@ -330,7 +373,7 @@ impl Head {
     pub fn frozen_days(&self) -> BTreeSet<Day> {
         let mut days = BTreeSet::new();
         for shard in &self.shards {
-            for live in read(shard).iter().flatten() {
+            for live in read(shard).series.iter().flatten() {
                 days.extend(live.frozen().map(|data| data.window.day()));
             }
         }
@@ -341,7 +384,7 @@ impl Head {
     pub fn frozen(&self, day: Day) -> Vec<FrozenWindow> {
         let mut frozen = Vec::with_capacity(self.len());
         for (shard_number, shard) in self.shards.iter().enumerate() {
-            for (slot, live) in read(shard).iter().enumerate() {
+            for (slot, live) in read(shard).series.iter().enumerate() {
                 let Some(live) = live else { continue };
                 let known = (live.partition_day == day.0).then_some(live.partition_id);
                 let series = number_of(shard_number, slot);
@@ -356,15 +399,15 @@ impl Head {
         frozen
     }
 
-    /// Calls `with` with the samples of a frozen window; appends to other series wait meanwhile.
-    pub fn with_frozen<R>(
-        &self,
-        frozen: FrozenWindow,
-        with: impl FnOnce(&WindowData) -> R,
-    ) -> Option<R> {
+    /// Copies the samples of a frozen window; whether it is there.
+    pub fn copy_frozen(&self, frozen: FrozenWindow, copy: &mut WindowCopy) -> bool {
         let shard = read(&self.shards[shard_of(frozen.series)]);
-        let live = shard.get(slot_of(frozen.series))?.as_ref()?;
-        live.frozen().find(|data| data.window == frozen.window).map(with)
+        let live = shard.get(slot_of(frozen.series));
+        let found = live.and_then(|live| live.frozen().find(|d| d.window == frozen.window));
+        if let Some(data) = found {
+            data.copy_into(shard.blocks(frozen.window, true), copy);
+        }
+        found.is_some()
     }
 
     /// Drops the frozen windows of a day: they are in its partition now.
@@ -372,7 +415,11 @@ impl Head {
         let mut bytes = 0;
         for shard in &self.shards {
             let mut shard = write(shard);
-            bytes += shard.iter_mut().flatten().map(|live| live.drop_frozen(day)).sum::<usize>();
+            let rare = shard.series.iter_mut().flatten().map(|live| live.drop_frozen(day));
+            bytes += rare.sum::<usize>();
+            for done in shard.windows.extract_if(.., |w| w.frozen && w.window.day() == day) {
+                bytes += done.blocks.heap_bytes();
+            }
         }
         self.heap_bytes.fetch_sub(bytes as i64, Ordering::Relaxed);
     }
@@ -397,7 +444,7 @@ impl Head {
     pub fn set_partition_ids(&self, day: i32, ids: &[(u32, u32)]) {
         for (series, id) in ids {
             let mut shard = write(&self.shards[shard_of(*series)]);
-            if let Some(Some(live)) = shard.get_mut(slot_of(*series)) {
+            if let Some(Some(live)) = shard.series.get_mut(slot_of(*series)) {
                 live.partition_day = day;
                 live.partition_id = *id;
             }
@@ -421,17 +468,19 @@ impl Default for Appended {
 impl Appended {
     #[inline]
     fn append(&mut self, shard: &mut Shard, slot: usize, sample: Sample) {
-        let Some(live) = shard.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Some(live) = shard.series.get_mut(slot).and_then(Option::as_mut) else { return };
         let Sample { timestamp, value, start_timestamp } = sample;
-        let data = live.window_mut(Window::of(timestamp.0));
-        let before = data.floats.heap_bytes();
-        self.replaced += u64::from(data.floats.push(timestamp.0, value));
-        self.grown += (data.floats.heap_bytes() - before) as i64;
+        let window = Window::of(timestamp.0);
+        let data = live.window_mut(window);
+        let blocks = growing(&mut shard.windows, window);
+        let before = blocks.heap_bytes();
+        self.replaced += u64::from(data.floats.push(blocks, timestamp.0, value));
+        self.grown += (blocks.heap_bytes() - before) as i64;
         self.newest = self.newest.max(timestamp.0);
         if start_timestamp != 0 {
             let rare = data.rare.get_or_insert_default();
             rare.start_timestamps.push((timestamp.0, start_timestamp));
-            self.grown += 16;
+            self.grown += START_TIMESTAMP_BYTES as i64;
         }
     }
 }
@@ -477,10 +526,10 @@ impl Numbers {
 }
 
 /// Grows by an eighth instead of doubling: the slots are most of a quiet head's memory.
-fn reserve_gently(shard: &mut Shard, wanted: usize) {
-    if shard.capacity() < wanted {
-        let grow = (wanted - shard.len()).max(shard.len() / 8).max(64);
-        shard.reserve_exact(grow);
+fn reserve_gently(slots: &mut Vec<Option<HeadSeries>>, wanted: usize) {
+    if slots.capacity() < wanted {
+        let grow = (wanted - slots.len()).max(slots.len() / 8).max(64);
+        slots.reserve_exact(grow);
     }
 }
 
@@ -498,7 +547,7 @@ const fn number_of(shard: usize, slot: usize) -> u32 {
 
 #[inline]
 fn get<'a>(shards: &'a [RwLockReadGuard<'_, Shard>], series: u32) -> Option<&'a HeadSeries> {
-    shards[shard_of(series)].get(slot_of(series))?.as_ref()
+    shards[shard_of(series)].get(slot_of(series))
 }
 
 /// The lookup table keeps 32 bits of a hash; this makes 64 of them again.
@@ -580,7 +629,9 @@ mod tests {
 
         head.append(&[b], &[sample(7)]); // too late for the flush, but not lost
         let mut data = SeriesData::default();
-        head.with_frozen(frozen[1], |window| window.read(&mut data)).expect("frozen");
+        let mut copy = WindowCopy::default();
+        assert!(head.copy_frozen(frozen[1], &mut copy));
+        copy.read(&mut data);
         assert_eq!((data.timestamps, data.values), (vec![6], vec![6.0]));
         let parts = |head: &Head| -> Vec<usize> {
             let snapshot = head.snapshot(&[], i64::MIN, i64::MAX);
@@ -589,7 +640,8 @@ mod tests {
         assert_eq!(parts(&head), [2, 2]);
         head.drop_frozen(day);
         assert_eq!(parts(&head), [1, 1]);
-        assert!(head.with_frozen(frozen[1], |_| ()).is_none());
+        assert!(!head.copy_frozen(frozen[1], &mut copy));
+        assert_eq!(head.heap_bytes(), 2 * 16384, "one shard each for the samples that came later");
 
         head.freeze(Window::of(0));
         head.drop_frozen(day);

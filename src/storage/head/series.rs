@@ -2,13 +2,21 @@
 
 use std::sync::atomic::AtomicU32;
 
-use super::buffer::AppendBuffer;
+use super::blocks::Blocks;
+use super::buffer::{AppendBuffer, EncodedSamples};
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, SeriesData};
 use crate::storage::window::{Day, Window};
 
 /// "No series": the prediction of a series whose successor is not known yet.
 pub const NO_SERIES: u32 = u32::MAX;
+
+/// Memory of a histogram, roughly, in bytes.
+pub const HISTOGRAM_BYTES: usize = 256;
+/// Memory of a start timestamp, in bytes.
+pub const START_TIMESTAMP_BYTES: usize = 16;
+/// Memory of an exemplar, roughly, in bytes.
+pub const EXEMPLAR_BYTES: usize = 128;
 
 /// A series in the head.
 #[derive(Debug)]
@@ -38,7 +46,7 @@ struct OlderWindow {
 }
 
 /// The samples of one series in one window.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct WindowData {
     /// Which window.
     pub window: Window,
@@ -101,11 +109,12 @@ impl HeadSeries {
         &mut older[position].data
     }
 
-    /// All windows with samples, in no particular order; of several parts of one window the one
-    /// that came first is first.
-    pub fn windows(&self) -> impl Iterator<Item = &WindowData> {
-        let older = self.older.iter().flat_map(|older| older.iter()).map(|old| &old.data);
-        older.chain(Some(&self.current)).filter(|data| !data.is_empty())
+    /// All windows with samples, and whether they are frozen, in no particular order; of several
+    /// parts of one window the one that came first is first.
+    pub fn windows(&self) -> impl Iterator<Item = (&WindowData, bool)> {
+        let older = self.older.iter().flat_map(|older| older.iter());
+        let older = older.map(|old| (&old.data, old.frozen));
+        older.chain(Some((&self.current, false))).filter(|(data, _)| !data.is_empty())
     }
 
     /// Freezes every window up to `cutoff`: samples that still come for them go elsewhere.
@@ -127,13 +136,13 @@ impl HeadSeries {
         older.filter(|old| old.frozen).map(|old| &old.data)
     }
 
-    /// Drops the frozen windows of a day; returns the memory they held, in bytes.
+    /// Drops the frozen windows of a day; returns the memory their rare data held, in bytes.
     pub fn drop_frozen(&mut self, day: Day) -> usize {
         let Some(older) = &mut self.older else { return 0 };
         let mut bytes = 0;
         older.retain(|old| {
             let done = old.frozen && old.data.window.day() == day;
-            bytes += if done { old.data.heap_bytes() } else { 0 };
+            bytes += if done { old.data.rare_bytes() } else { 0 };
             !done
         });
         if older.is_empty() {
@@ -154,16 +163,44 @@ impl WindowData {
         self.floats.count() == 0 && self.rare.is_none()
     }
 
-    /// Memory held besides the struct itself, in bytes; approximate for rare data.
-    pub fn heap_bytes(&self) -> usize {
-        let rare = self.rare.as_ref().map_or(0, |rare| {
-            rare.histograms.capacity() * 256
-                + rare.start_timestamps.capacity() * 16
-                + rare.exemplars.capacity() * 128
-        });
-        self.floats.heap_bytes() + rare
+    /// Memory of the rare data, in bytes, as it is counted when it is appended.
+    fn rare_bytes(&self) -> usize {
+        self.rare.as_ref().map_or(0, |rare| {
+            rare.histograms.len() * HISTOGRAM_BYTES
+                + rare.start_timestamps.len() * START_TIMESTAMP_BYTES
+                + rare.exemplars.len() * EXEMPLAR_BYTES
+        })
     }
 
+    /// A copy that can be read without a lock; `blocks` is where the samples are.
+    pub fn copy(&self, blocks: Option<&Blocks>) -> WindowCopy {
+        let mut copy = WindowCopy { window: self.window, ..WindowCopy::default() };
+        self.copy_into(blocks, &mut copy);
+        copy
+    }
+
+    /// As [`WindowData::copy`], into memory that is there already.
+    pub fn copy_into(&self, blocks: Option<&Blocks>, copy: &mut WindowCopy) {
+        copy.window = self.window;
+        match blocks {
+            Some(blocks) => self.floats.copy(blocks, &mut copy.floats),
+            None => copy.floats = EncodedSamples::default(), // it has only rare data
+        }
+        copy.rare.clone_from(&self.rare);
+    }
+}
+
+/// The samples of one series in one window, copied out of the head.
+#[derive(Clone, Debug, Default)]
+pub struct WindowCopy {
+    /// Which window.
+    pub window: Window,
+    /// What few series have.
+    pub rare: Option<Box<RareData>>,
+    floats: EncodedSamples,
+}
+
+impl WindowCopy {
     /// Replaces `out` by the samples, ascending, each timestamp once.
     pub fn read(&self, out: &mut SeriesData) {
         out.clear();

@@ -17,6 +17,7 @@ use crate::model::{Exemplar, Labels, SeriesData};
 use crate::storage::chunk;
 use crate::storage::columns::ColumnsBuilder;
 use crate::storage::error::StorageError;
+use crate::storage::head::series::WindowCopy;
 use crate::storage::head::{FrozenWindow, Head};
 use crate::storage::pack::{FinishedPack, PackWriter};
 use crate::storage::window::Window;
@@ -308,15 +309,12 @@ impl WindowJob<'_> {
         rest: &mut Vec<(u32, SeriesData)>,
     ) -> Result<WindowInfo, StorageError> {
         let mut output = Output::new(self, journal_sequence);
-        let mut data = SeriesData::default();
+        let (mut copy, mut data) = (WindowCopy::default(), SeriesData::default());
         for (id, frozen) in series {
-            let exemplars = self.head.with_frozen(*frozen, |window| {
-                window.read(&mut data);
-                window.rare.as_ref().map(|rare| rare.exemplars.clone())
-            });
-            let exemplars = exemplars.expect("BUG: frozen windows stay until they are written");
-            output.info.has_exemplars |=
-                self.write_exemplars(*id, exemplars.unwrap_or_default())?;
+            assert!(self.head.copy_frozen(*frozen, &mut copy), "BUG: frozen until it is written");
+            copy.read(&mut data);
+            let exemplars = copy.rare.as_ref().map_or(&[][..], |rare| &rare.exemplars);
+            output.info.has_exemplars |= self.write_exemplars(*id, exemplars)?;
             self.push(*id, &mut data, &mut output, rest)?;
         }
         self.finish(output)
@@ -414,12 +412,12 @@ impl WindowJob<'_> {
         Ok(())
     }
 
-    fn write_exemplars(&self, id: u32, exemplars: Vec<Exemplar>) -> Result<bool, StorageError> {
+    fn write_exemplars(&self, id: u32, exemplars: &[Exemplar]) -> Result<bool, StorageError> {
         if exemplars.is_empty() {
             return Ok(false);
         }
         let mut bytes = Vec::new();
-        let kept = chunk::exemplars::last_fitting(&exemplars);
+        let kept = chunk::exemplars::last_fitting(exemplars);
         self.encoded(chunk::exemplars::encode(kept, &mut bytes))?;
         let mut table = self.transaction.open_table(EXEMPLARS).map_err(|e| self.fail(e))?;
         table.insert(self.key(id), bytes.as_slice()).map_err(|e| self.fail(e))?;
