@@ -218,7 +218,7 @@ async fn open_early(
     tasks.spawn("early HTTP server", async move {
         server::serve(early, router, ServerOptions::default(), shutdown).await;
     });
-    let store = open_store(config, Arc::clone(&base.clock)).await;
+    let store = open_store(base, config).await;
     trigger.request();
     tasks.join(STAGE_PATIENCE).await;
     store
@@ -231,16 +231,17 @@ fn early_receivers() -> Router {
     Router::new().route("/api/v1/write", any(not_ready)).route("/api/v1/read", any(not_ready))
 }
 
-async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>, ServeError> {
+async fn open_store(base: &Base, config: &Config) -> Result<Arc<Store>, ServeError> {
     let options = StoreOptions {
         retention_ms: millis(config.retention),
         series_max: config.limits.series_max,
         head_bytes_max: config.limits.head_bytes_max,
         disk_free_bytes_min: config.limits.disk_free_bytes_min,
-        ..StoreOptions::new(&config.data_dir, clock)
+        ..StoreOptions::new(&config.data_dir, Arc::clone(&base.clock))
     };
+    let shown = Arc::clone(base.state.recovery());
     let opening = tokio::task::spawn_blocking(move || {
-        let progress = progress::RecoveryLine::new();
+        let progress = progress::RecoveryLine::new(shown);
         Store::open(options, &|report| progress.show(report))
     });
     match opening.await {

@@ -17,6 +17,7 @@ mod health;
 pub mod json;
 pub mod metrics;
 pub mod params;
+pub mod recovery;
 mod root;
 pub mod server;
 pub mod state;

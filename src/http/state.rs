@@ -16,6 +16,7 @@ use crate::telemetry::Registry;
 use super::cors::CorsOrigin;
 use super::error::{ApiError, ErrorKind};
 use super::metrics::{self, HttpMetrics};
+use super::recovery::RecoveryProgress;
 
 /// Most queries evaluated at a time; others wait (`--query.max-concurrency` of Prometheus).
 pub const QUERIES_MAX: usize = 20;
@@ -134,6 +135,7 @@ struct Inner {
     lifecycle: Option<mpsc::Sender<LifecycleOrder>>,
     registry: Registry,
     metrics: Arc<HttpMetrics>,
+    recovery: Arc<RecoveryProgress>,
 }
 
 /// A handle that does not keep the state, and with it the store, alive.
@@ -172,6 +174,7 @@ impl HttpState {
             lifecycle,
             registry,
             metrics: Arc::default(),
+            recovery: Arc::default(),
         }));
         metrics::register(&state.0.registry, &state);
         state
@@ -190,6 +193,11 @@ impl HttpState {
     /// The HTTP part's own metrics.
     pub fn metrics(&self) -> &Arc<HttpMetrics> {
         &self.0.metrics
+    }
+
+    /// Where whoever reads the journals back writes down how far it is.
+    pub fn recovery(&self) -> &Arc<RecoveryProgress> {
+        &self.0.recovery
     }
 
     /// Serves requests from `store` from now on. A second store is not taken.

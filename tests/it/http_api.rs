@@ -340,6 +340,7 @@ async fn what_needs_the_store_waits_until_it_is_open_and_stops_before_it_closes(
     let pool = CpuPool::new("starting", 1, 8).expect("pool");
     let options = HttpOptions::default();
     let state = HttpState::new(engine, pool, clock, Registry::new(), options, None);
+    let progress = Arc::clone(state.recovery());
     let router = http::router(state, Router::new());
     for target in ["/-/ready", "/api/v1/query?query=1", "/federate"] {
         let refused = answer(&router, get(target)).await;
@@ -347,7 +348,10 @@ async fn what_needs_the_store_waits_until_it_is_open_and_stops_before_it_closes(
         assert!(refused.contains("x-prometheus-stopping: false"), "{target}: {refused}");
     }
     assert!(answer(&router, get("/-/healthy")).await.starts_with("200\n"));
-    assert!(answer(&router, get("/api/v1/status/walreplay")).await.starts_with("200\n"));
+    progress.report(3, 9, 5);
+    let replay = answer(&router, get("/api/v1/status/walreplay")).await;
+    assert!(replay.starts_with("200\n"), "{replay}");
+    assert!(replay.contains(r#"{"min":3,"max":9,"current":5}"#), "{replay}");
 
     let server = server().await;
     server.state.stop();

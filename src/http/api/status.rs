@@ -76,13 +76,16 @@ pub async fn runtime_info(State(state): State<HttpState>) -> Answer {
     })
 }
 
-/// Progress of the replay of the journal. It is over before the first request is served.
-pub async fn wal_replay() -> Answer {
+/// How far reading the journals back is. Served before the store is ready, for a start page.
+pub async fn wal_replay(State(state): State<HttpState>) -> Answer {
+    let progress = state.recovery().now();
     Answer::new(|out| {
         out.begin_object();
-        for key in ["min", "max", "current"] {
+        for (key, number) in
+            [("min", progress.first), ("max", progress.last), ("current", progress.current)]
+        {
             out.key(key);
-            out.integer(0);
+            out.unsigned(number);
         }
         out.end_object();
     })
