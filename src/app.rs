@@ -52,6 +52,10 @@ const QUERY_JOBS_MAX: usize = 256;
 const ORDERS_MAX: usize = 16;
 /// How long a stage of the stop may take: the HTTP server cuts its connections off before.
 const STAGE_PATIENCE: Duration = Duration::from_secs(20);
+/// How long queries that were cut off may take to notice.
+const QUERIES_END: Duration = Duration::from_secs(3);
+/// Pause between two looks whether they have.
+const STORE_LOOK: Duration = Duration::from_millis(20);
 
 /// What the command line says.
 #[derive(Debug)]
@@ -355,9 +359,9 @@ async fn stop(base: Base, parts: Parts, store: Arc<Store>) -> Result<(), ServeEr
     parts.collection.stop(&base.events).await;
     // The last handles of the store are in the state and in the collectors.
     drop(base);
-    let closing = tokio::task::spawn_blocking(move || match Arc::try_unwrap(store) {
-        Ok(store) => store.close().map_err(ServeError::from),
-        Err(_) => {
+    let closing = tokio::task::spawn_blocking(move || match alone(store) {
+        Some(store) => store.close().map_err(ServeError::from),
+        None => {
             tracing::warn!("the store is still in use; the next start reads its journal back");
             Ok(())
         }
@@ -367,4 +371,17 @@ async fn stop(base: Base, parts: Parts, store: Arc<Store>) -> Result<(), ServeEr
         Ok(result) => result.inspect(|()| tracing::info!("stopped")),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
+}
+
+/// The store once nobody else holds it: queries that were cut off take a moment to notice.
+fn alone(mut store: Arc<Store>) -> Option<Store> {
+    let looks = QUERIES_END.as_millis() / STORE_LOOK.as_millis();
+    for _ in 0..looks {
+        match Arc::try_unwrap(store) {
+            Ok(store) => return Some(store),
+            Err(shared) => store = shared,
+        }
+        std::thread::sleep(STORE_LOOK);
+    }
+    Arc::try_unwrap(store).ok()
 }

@@ -16,7 +16,7 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
@@ -74,12 +74,17 @@ pub async fn serve(
     let router = router.layer(RequestBodyTimeoutLayer::new(options.body_timeout));
     let connections = Arc::new(Semaphore::new(options.connections_max));
     let open = GracefulShutdown::new();
+    // Pulled by being dropped when this function ends: what is still open then is cut off, and
+    // with its connection a query is.
+    let (_cut_off, cut) = Shutdown::new();
     loop {
         tokio::select! {
             () = shutdown.requested() => break,
             accepted = accept(&listener, &connections) => match accepted {
                 Ok((stream, place)) => {
-                    serve_connection(stream, place, router.clone(), &options, &open);
+                    let connection = connection(stream, router.clone(), &options);
+                    let connection = open.watch(connection);
+                    serve_connection(connection, place, cut.clone());
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting an HTTP connection failed");
@@ -105,26 +110,34 @@ async fn accept(
     Ok((stream, place))
 }
 
-fn serve_connection(
+fn connection(
     stream: TcpStream,
-    place: OwnedSemaphorePermit,
     router: Router,
     options: &ServerOptions,
-    open: &GracefulShutdown,
-) {
+) -> impl GracefulConnection<Error = hyper::Error> + Send + use<> {
     let service = hyper::service::service_fn(move |request| answer(router.clone(), request));
-    let connection = http1::Builder::new()
+    http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.head_timeout)
         .max_buf_size(options.head_bytes_max)
         .max_headers(options.headers_max)
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = open.watch(connection);
+        .serve_connection(TokioIo::new(stream), service)
+}
+
+/// Serves one connection in a task of its own until it ends or `cut` is pulled.
+fn serve_connection(
+    connection: impl Future<Output = Result<(), hyper::Error>> + Send + 'static,
+    place: OwnedSemaphorePermit,
+    cut: Shutdown,
+) {
     runtime::spawn("http-connection", async move {
         let _place = place;
-        // What ends a connection early (a reset, a timeout, no HTTP) is the client's doing.
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "HTTP connection ended early");
+        tokio::select! {
+            // What ends a connection early (a reset, a timeout, no HTTP) is the client's doing.
+            ended = connection => if let Err(error) = ended {
+                tracing::debug!(%error, "HTTP connection ended early");
+            },
+            () = cut.requested() => {}
         }
     });
 }

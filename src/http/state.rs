@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::model::{Clock, Labels, SeriesSource, Timestamp};
 use crate::promql::Engine;
 use crate::runtime::CpuPool;
 use crate::storage::Store;
-use crate::telemetry::Registry;
+use crate::telemetry::{Gauge, Registry};
 
 use super::cors::CorsOrigin;
 use super::error::{ApiError, ErrorKind};
@@ -128,7 +128,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     options: HttpOptions,
     started_at: Timestamp,
-    queries: Semaphore,
+    queries: Arc<Semaphore>,
     readiness: AtomicU8,
     /// Read by many requests, replaced by a reload; the lock is held for one clone of the handle.
     live: RwLock<Arc<LiveConfig>>,
@@ -163,7 +163,7 @@ impl HttpState {
     ) -> HttpState {
         let state = HttpState(Arc::new(Inner {
             started_at: clock.now(),
-            queries: Semaphore::new(options.queries_max.max(1)),
+            queries: Arc::new(Semaphore::new(options.queries_max.max(1))),
             readiness: AtomicU8::new(Readiness::Starting as u8),
             live: RwLock::default(),
             store: OnceLock::new(),
@@ -289,25 +289,62 @@ impl HttpState {
     /// the client goes away.
     ///
     /// # Errors
-    /// Those of `job`, the pool is overloaded, or no place became free in time.
+    /// Those of `job`, the pool is overloaded, or no place became free within `patience`.
     pub async fn run_query<T: Send + 'static>(
         &self,
+        patience: Duration,
         job: impl FnOnce(&HttpState, Arc<AtomicBool>) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let _place = self.query_place(self.engine().options().timeout).await?;
+        let place = self.query_place(patience).await?;
         let cancel = CancelOnDrop::default();
         let flag = Arc::clone(&cancel.0);
-        self.run(move |state| job(state, flag)).await
+        self.run(move |state| {
+            // Held to the job's end: a query nobody waits for takes its place until it has stopped.
+            let _place = place;
+            let result = job(state, flag);
+            if result.as_ref().is_err_and(|error| error.kind == ErrorKind::Canceled) {
+                state.metrics().queries_canceled.inc();
+            }
+            result
+        })
+        .await
     }
 
-    async fn query_place(
-        &self,
-        patience: Duration,
-    ) -> Result<tokio::sync::SemaphorePermit<'_>, ApiError> {
-        match tokio::time::timeout(patience, self.0.queries.acquire()).await {
-            Ok(place) => Ok(place.expect("BUG: the semaphore is never closed")),
+    async fn query_place(&self, patience: Duration) -> Result<QueryPlace, ApiError> {
+        let _waiting = Counted::new(self.metrics(), |metrics| &metrics.queries_waiting);
+        let place = Arc::clone(&self.0.queries).acquire_owned();
+        match tokio::time::timeout(patience, place).await {
+            Ok(permit) => Ok(QueryPlace {
+                _permit: permit.expect("BUG: the semaphore is never closed"),
+                _running: Counted::new(self.metrics(), |metrics| &metrics.queries_running),
+            }),
             Err(_) => Err(ApiError::new(ErrorKind::Timeout, "query timed out in query queue")),
         }
+    }
+}
+
+/// A place among the concurrent queries, given back on drop.
+struct QueryPlace {
+    _permit: OwnedSemaphorePermit,
+    _running: Counted,
+}
+
+/// Counts in a gauge while it lives.
+struct Counted {
+    metrics: Arc<HttpMetrics>,
+    gauge: fn(&HttpMetrics) -> &Gauge,
+}
+
+impl Counted {
+    fn new(metrics: &Arc<HttpMetrics>, gauge: fn(&HttpMetrics) -> &Gauge) -> Counted {
+        gauge(metrics).add(1);
+        Counted { metrics: Arc::clone(metrics), gauge }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.gauge)(&self.metrics).add(-1);
     }
 }
 

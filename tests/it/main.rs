@@ -5,6 +5,7 @@ mod bad_input;
 mod crash_backend;
 mod crash_kill;
 mod http_api;
+mod queries;
 mod statsd;
 mod store;
 mod support;
