@@ -217,15 +217,20 @@ async fn open_early(
         listener.try_clone().map_err(|error| ServeError::io("sharing the HTTP socket", error))?;
     let early = tokio_listener(early)?;
     let router = http::router(base.state.clone(), early_receivers());
+    let options = server_options(config);
     let (trigger, shutdown) = Shutdown::new();
     let mut tasks = Tasks::new();
     tasks.spawn("early HTTP server", async move {
-        server::serve(early, router, ServerOptions::default(), shutdown).await;
+        server::serve(early, router, options, shutdown).await;
     });
     let store = open_store(base, config).await;
     trigger.request();
     tasks.join(STAGE_PATIENCE).await;
     store
+}
+
+fn server_options(config: &Config) -> ServerOptions {
+    ServerOptions::new(config.http.read_timeout, config.http.connections_max)
 }
 
 /// The receivers' paths while there is no store. Senders try again after a 503; after the 404 of an
@@ -298,7 +303,7 @@ fn start(
     let http = server::serve(
         tokio_listener(listener)?,
         http::router(base.state.clone(), router),
-        ServerOptions::default(),
+        server_options(config),
         shutdown,
     );
     receivers.tasks.spawn("HTTP server", async move {

@@ -94,6 +94,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("statsd.listen", old.statsd_listen != new.statsd_listen),
         ("data_dir", old.data_dir != new.data_dir),
         ("log_level or log_format", old.log != new.log),
+        ("http", old.http != new.http),
         ("query", old.query != new.query),
         ("limits", old.limits != new.limits),
     ];

@@ -10,6 +10,7 @@
 pub mod answer;
 mod api;
 pub mod cors;
+mod deadline;
 pub mod error;
 pub mod escaping;
 mod federate;

@@ -22,6 +22,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
+use super::deadline::DeadlineBody;
+use crate::model::limits::{HTTP_CONNECTIONS_MAX, HTTP_READ_TIMEOUT};
 use crate::runtime::{self, Shutdown};
 
 /// Limits of the server.
@@ -33,6 +35,8 @@ pub struct ServerOptions {
     /// connection counts, so this is also how long a connection may be idle.
     pub head_timeout: Duration,
     /// How long the gap between two pieces of a request's body may be.
+    pub body_gap_max: Duration,
+    /// How long a request's body may take in all.
     pub body_timeout: Duration,
     /// Largest head of a request, in bytes; a URL with a long query is part of it.
     pub head_bytes_max: usize,
@@ -45,16 +49,28 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> ServerOptions {
         ServerOptions {
-            // As in Prometheus (`--web.max-connections`).
-            connections_max: 512,
-            // Longer than the pause between two requests of the usual clients (15 s to 60 s), short
-            // enough that silent connections do not use up the number allowed.
-            head_timeout: Duration::from_secs(90),
-            body_timeout: Duration::from_secs(30),
+            connections_max: HTTP_CONNECTIONS_MAX,
+            head_timeout: HTTP_READ_TIMEOUT,
+            body_gap_max: Duration::from_secs(30),
+            body_timeout: HTTP_READ_TIMEOUT,
             // Grafana sends long queries in the URL when it is set to GET.
             head_bytes_max: 1 << 20,
             headers_max: 128,
             drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ServerOptions {
+    /// The defaults with what the configuration sets.
+    pub fn new(read_timeout: Duration, connections_max: usize) -> ServerOptions {
+        let default = ServerOptions::default();
+        ServerOptions {
+            connections_max,
+            head_timeout: read_timeout,
+            body_gap_max: default.body_gap_max.min(read_timeout),
+            body_timeout: read_timeout,
+            ..default
         }
     }
 }
@@ -71,7 +87,7 @@ pub async fn serve(
     options: ServerOptions,
     shutdown: Shutdown,
 ) -> usize {
-    let router = router.layer(RequestBodyTimeoutLayer::new(options.body_timeout));
+    let router = router.layer(RequestBodyTimeoutLayer::new(options.body_gap_max));
     let connections = Arc::new(Semaphore::new(options.connections_max));
     let open = GracefulShutdown::new();
     // Pulled by being dropped when this function ends: what is still open then is cut off, and
@@ -115,7 +131,11 @@ fn connection(
     router: Router,
     options: &ServerOptions,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + use<> {
-    let service = hyper::service::service_fn(move |request| answer(router.clone(), request));
+    let body_timeout = options.body_timeout;
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let request = request.map(|body| Body::new(DeadlineBody::new(body, body_timeout)));
+        answer(router.clone(), request)
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.head_timeout)
@@ -142,8 +162,8 @@ fn serve_connection(
     });
 }
 
-async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
-    router.oneshot(request.map(Body::new)).await
+async fn answer(router: Router, request: Request) -> Result<Response, Infallible> {
+    router.oneshot(request).await
 }
 
 /// Waits for the answers in progress; returns how many were not finished in time.

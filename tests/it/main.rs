@@ -6,6 +6,7 @@ mod crash_backend;
 mod crash_kill;
 mod http_api;
 mod queries;
+mod slow_clients;
 mod statsd;
 mod store;
 mod support;
