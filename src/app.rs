@@ -14,6 +14,7 @@ mod local;
 mod metrics;
 mod progress;
 mod reload;
+mod watch;
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::PathBuf;
@@ -317,6 +318,8 @@ fn start(
         clock: Arc::clone(&base.clock),
     };
     let (pool, events) = (base.write_pool.clone(), base.events.clone());
+    let watching = watch::run(Arc::downgrade(store), events.clone(), shutdown.clone());
+    collection.tasks.spawn("watch on the store", watching);
     let collecting = telemetry::run_self_collection(collector, ingest, pool, events, shutdown);
     collection.tasks.spawn("own metrics", collecting);
     Ok(Parts { statsd, receivers, collection })

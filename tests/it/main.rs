@@ -4,6 +4,7 @@ mod against_prometheus;
 mod bad_input;
 mod crash_backend;
 mod crash_kill;
+mod full_disk;
 mod http_api;
 mod queries;
 mod slow_clients;
