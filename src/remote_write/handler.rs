@@ -15,7 +15,7 @@ use axum::routing::post;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{Semaphore, TryAcquireError};
 
-use crate::ingest::{Ingest, WriteOutcome};
+use crate::ingest::{Ingest, IngestError, WriteOutcome};
 use crate::model::limits::WRITE_BODY_BYTES_MAX;
 use crate::runtime::CpuPool;
 
@@ -137,7 +137,10 @@ fn count(
     } else {
         requests.failed.add(1);
     }
-    if let Ok(outcome) = result {
-        metrics.add_outcome(outcome);
+    match result {
+        Ok(outcome) | Err(WriteError::Ingest(IngestError::Rejected(outcome))) => {
+            metrics.add_outcome(outcome);
+        }
+        Err(_) => {}
     }
 }
