@@ -40,8 +40,8 @@ use crate::remote_read::{self, RemoteReadState};
 use crate::remote_write::{self, RemoteWriteMetrics, RemoteWriteState};
 use crate::runtime::{CpuPool, Shutdown, Signal, Signals, Tasks};
 use crate::statsd::{self, StatsdMetrics, StatsdServer};
-use crate::storage::{Store, StoreOptions};
-use crate::telemetry::{self, Event, Events, Registry, SelfCollector};
+use crate::storage::{Store, StoreLimits, StoreOptions};
+use crate::telemetry::{self, Event, Events, LogLevel, Registry, SelfCollector};
 use reload::Reloader;
 
 /// Most write jobs waiting or running. Each holds a request body; beyond it senders are told to
@@ -83,17 +83,17 @@ pub struct ServeOptions {
 /// It could not start, or the store could not be closed in order.
 pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let config = config::load(options.config_file.as_deref(), &options.overrides)?;
-    telemetry::init_logging(&config.log)
+    let log_level = telemetry::init_logging(&config.log)
         .map_err(|message| config::ConfigError::Invalid { key: "log-level", message })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("tidewatch-io")
         .build()
         .map_err(|error| ServeError::io("starting the runtime", error))?;
-    runtime.block_on(run(options, config))
+    runtime.block_on(run(options, config, log_level))
 }
 
-async fn run(options: ServeOptions, config: Config) -> Result<(), ServeError> {
+async fn run(options: ServeOptions, config: Config, log_level: LogLevel) -> Result<(), ServeError> {
     let mut signals =
         Signals::listen().map_err(|error| ServeError::io("taking over signals", error))?;
     let (orders, mut inbox) = mpsc::channel(ORDERS_MAX);
@@ -104,7 +104,7 @@ async fn run(options: ServeOptions, config: Config) -> Result<(), ServeError> {
         .local_addr()
         .map_err(|error| ServeError::io("asking for the own address", error))?;
     let store = open_early(&base, &listener, &config).await?;
-    let mut reloader = Reloader::new(&base, options, &config, Arc::clone(&store));
+    let mut reloader = Reloader::new(&base, options, &config, &store, log_level);
     let parts = start(&base, listener, &config, &store)?;
     banner::print(&config, address, parts.statsd);
     loop {
@@ -161,9 +161,7 @@ impl Base {
             admin_enabled: options.admin_enabled,
             lifecycle_enabled: options.lifecycle_enabled,
             cors_origin: options.cors_origin.clone(),
-            flags: banner::flags(options, config),
             build: banner::build(),
-            retention: config::format_duration(config.retention),
         };
         let state = HttpState::new(
             Arc::new(engine),
@@ -173,7 +171,7 @@ impl Base {
             http,
             Some(orders),
         );
-        state.set_live_config(reload::live_config(config, clock.now()));
+        state.set_live_config(reload::live_config(options, config, clock.now()));
         Ok(Base { registry, events, clock, write_pool, query_pool, state })
     }
 }
@@ -242,11 +240,12 @@ fn early_receivers() -> Router {
 }
 
 async fn open_store(base: &Base, config: &Config) -> Result<Arc<Store>, ServeError> {
+    let limits = store_limits(config);
     let options = StoreOptions {
         retention_ms: millis(config.retention),
-        series_max: config.limits.series_max,
-        head_bytes_max: config.limits.head_bytes_max,
-        disk_free_bytes_min: config.limits.disk_free_bytes_min,
+        series_max: limits.series_max,
+        head_bytes_max: limits.head_bytes_max,
+        disk_free_bytes_min: limits.disk_free_bytes_min,
         ..StoreOptions::new(&config.data_dir, Arc::clone(&base.clock))
     };
     let shown = Arc::clone(base.state.recovery());
@@ -257,6 +256,14 @@ async fn open_store(base: &Base, config: &Config) -> Result<Arc<Store>, ServeErr
     match opening.await {
         Ok(opened) => Ok(Arc::new(opened?)),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+fn store_limits(config: &Config) -> StoreLimits {
+    StoreLimits {
+        series_max: config.limits.series_max,
+        head_bytes_max: config.limits.head_bytes_max,
+        disk_free_bytes_min: config.limits.disk_free_bytes_min,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::model::Labels;
 use crate::model::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_READ_TIMEOUT, QUERY_SAMPLES_MAX, SERIES_MAX,
 };
-use crate::telemetry::{LogFormat, LogOptions};
+use crate::telemetry::{LogFormat, LogOptions, check_log_level};
 
 const LISTEN: &str = "127.0.0.1:9090";
 const STATSD_LISTEN: &str = "127.0.0.1:8125";
@@ -182,7 +182,10 @@ fn log(raw: &RawConfig, overrides: &Overrides) -> Result<LogOptions, ConfigError
         }
         None => LogFormat::default(),
     };
-    Ok(LogOptions { level: level.unwrap_or_else(|| LogOptions::default().level), format })
+    let level = level.unwrap_or_else(|| LogOptions::default().level);
+    check_log_level(&level)
+        .map_err(|message| ConfigError::Invalid { key: "log level", message })?;
+    Ok(LogOptions { level, format })
 }
 
 fn http(raw: &RawConfig, overrides: &Overrides) -> Result<HttpConfig, ConfigError> {

@@ -110,7 +110,7 @@ pub fn register(registry: &Registry, state: &HttpState) {
     let state = state.downgrade();
     registry.register(move || {
         state.upgrade().map_or_else(Vec::new, |state| {
-            state.metrics().families(state.readiness(), state.options().queries_max)
+            state.metrics().families(state.readiness(), state.queries_max())
         })
     });
 }

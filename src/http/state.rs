@@ -32,12 +32,8 @@ pub struct HttpOptions {
     pub lifecycle_enabled: bool,
     /// Which pages may call the API from a browser.
     pub cors_origin: CorsOrigin,
-    /// Command-line flags and their values, as `status/flags` shows them.
-    pub flags: BTreeMap<String, String>,
     /// What was built.
     pub build: BuildInfo,
-    /// Retention in words, as `status/runtimeinfo` shows it.
-    pub retention: String,
 }
 
 impl Default for HttpOptions {
@@ -47,9 +43,7 @@ impl Default for HttpOptions {
             admin_enabled: false,
             lifecycle_enabled: false,
             cors_origin: CorsOrigin::any(),
-            flags: BTreeMap::new(),
             build: BuildInfo::default(),
-            retention: String::new(),
         }
     }
 }
@@ -76,6 +70,10 @@ pub struct BuildInfo {
 pub struct LiveConfig {
     /// The configuration as YAML, secrets masked.
     pub yaml: String,
+    /// Command-line flags and the values in force, as `status/flags` shows them.
+    pub flags: BTreeMap<String, String>,
+    /// Retention in words, as `status/runtimeinfo` shows it.
+    pub retention: String,
     /// Labels attached to federated series.
     pub external_labels: Labels,
     /// Whether the latest reload succeeded.
@@ -88,6 +86,8 @@ impl Default for LiveConfig {
     fn default() -> LiveConfig {
         LiveConfig {
             yaml: String::new(),
+            flags: BTreeMap::new(),
+            retention: String::new(),
             external_labels: Labels::empty(),
             reload_ok: true,
             loaded_at: Timestamp(0),
@@ -121,14 +121,14 @@ pub enum LifecycleOrder {
 pub struct HttpState(Arc<Inner>);
 
 struct Inner {
-    engine: Arc<Engine>,
+    /// Read by every query, replaced by a reload; the lock is held for one clone of the handle.
+    queries: RwLock<Arc<Queries>>,
     /// Set once, when the store is open.
     store: OnceLock<(Arc<Store>, Arc<dyn SeriesSource>)>,
     pool: CpuPool,
     clock: Arc<dyn Clock>,
     options: HttpOptions,
     started_at: Timestamp,
-    queries: Arc<Semaphore>,
     readiness: AtomicU8,
     /// Read by many requests, replaced by a reload; the lock is held for one clone of the handle.
     live: RwLock<Arc<LiveConfig>>,
@@ -136,6 +136,20 @@ struct Inner {
     registry: Registry,
     metrics: Arc<HttpMetrics>,
     recovery: Arc<RecoveryProgress>,
+}
+
+/// What evaluates queries, and how many at a time.
+struct Queries {
+    engine: Arc<Engine>,
+    places: Arc<Semaphore>,
+    places_max: usize,
+}
+
+impl Queries {
+    fn new(engine: Arc<Engine>, places_max: usize) -> Queries {
+        let places_max = places_max.clamp(1, Semaphore::MAX_PERMITS);
+        Queries { engine, places: Arc::new(Semaphore::new(places_max)), places_max }
+    }
 }
 
 /// A handle that does not keep the state, and with it the store, alive.
@@ -163,11 +177,10 @@ impl HttpState {
     ) -> HttpState {
         let state = HttpState(Arc::new(Inner {
             started_at: clock.now(),
-            queries: Arc::new(Semaphore::new(options.queries_max.max(1))),
             readiness: AtomicU8::new(Readiness::Starting as u8),
             live: RwLock::default(),
             store: OnceLock::new(),
-            engine,
+            queries: RwLock::new(Arc::new(Queries::new(engine, options.queries_max))),
             pool,
             clock,
             options,
@@ -234,8 +247,28 @@ impl HttpState {
     }
 
     /// The query engine.
-    pub fn engine(&self) -> &Engine {
-        &self.0.engine
+    pub fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.queries().engine)
+    }
+
+    /// Most queries evaluated at a time.
+    pub fn queries_max(&self) -> usize {
+        self.queries().places_max
+    }
+
+    /// Evaluates queries that come from now on with `engine`, at most `queries_max` at a time.
+    /// Those that wait or run under another number are counted apart until they end.
+    pub fn set_engine(&self, engine: Arc<Engine>, queries_max: usize) {
+        let mut slot = self.0.queries.write().expect("BUG: nobody panics holding this lock");
+        let mut queries = Queries::new(engine, queries_max);
+        if queries.places_max == slot.places_max {
+            queries.places = Arc::clone(&slot.places);
+        }
+        *slot = Arc::new(queries);
+    }
+
+    fn queries(&self) -> Arc<Queries> {
+        Arc::clone(&self.0.queries.read().expect("BUG: nobody panics holding this lock"))
     }
 
     /// The series, for handlers behind [`super::health::gate`].
@@ -312,7 +345,7 @@ impl HttpState {
 
     async fn query_place(&self, patience: Duration) -> Result<QueryPlace, ApiError> {
         let _waiting = Counted::new(self.metrics(), |metrics| &metrics.queries_waiting);
-        let place = Arc::clone(&self.0.queries).acquire_owned();
+        let place = Arc::clone(&self.queries().places).acquire_owned();
         match tokio::time::timeout(patience, place).await {
             Ok(permit) => Ok(QueryPlace {
                 _permit: permit.expect("BUG: the semaphore is never closed"),

@@ -45,7 +45,7 @@ impl<'a> Appender<'a> {
 
     /// Most series that may be alive.
     pub fn series_max(&self) -> usize {
-        self.inner.series_max
+        self.inner.series_max.load(Ordering::Relaxed)
     }
 
     /// Why writes are refused now, if they are.
@@ -63,7 +63,7 @@ impl<'a> Appender<'a> {
     /// Number of the series with these labels, created when new; `None` when there are too many.
     pub fn get_or_create(&self, labels: &Labels) -> Option<u32> {
         let before = self.inner.head.len();
-        let series = self.inner.head.get_or_create(labels, self.inner.series_max);
+        let series = self.inner.head.get_or_create(labels, self.series_max());
         let created = self.inner.head.len().saturating_sub(before);
         self.inner.metrics.created_series.fetch_add(created as u64, Ordering::Relaxed);
         series

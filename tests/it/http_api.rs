@@ -49,6 +49,8 @@ async fn server() -> Server {
     let state =
         HttpState::new(Arc::new(engine), pool, clock, Registry::new(), http_options(), None);
     state.set_live_config(LiveConfig {
+        flags: BTreeMap::from([("listen".into(), "127.0.0.1:9090".into())]),
+        retention: "15d".into(),
         yaml: "global:\n  scrape_interval: 15s\n".into(),
         external_labels: labels(&[("region", "eu"), ("job", "ignored")]),
         reload_ok: true,
@@ -60,7 +62,6 @@ async fn server() -> Server {
 
 fn http_options() -> HttpOptions {
     HttpOptions {
-        flags: BTreeMap::from([("listen".into(), "127.0.0.1:9090".into())]),
         build: BuildInfo {
             version: "3.14.0".into(),
             revision: "abc123".into(),
@@ -69,7 +70,6 @@ fn http_options() -> HttpOptions {
             build_date: "20251121".into(),
             compiler: "rustc 1.90".into(),
         },
-        retention: "15d".into(),
         ..HttpOptions::default()
     }
 }

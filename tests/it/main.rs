@@ -7,6 +7,7 @@ mod crash_kill;
 mod full_disk;
 mod http_api;
 mod queries;
+mod reload;
 mod slow_clients;
 mod statsd;
 mod store;

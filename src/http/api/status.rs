@@ -20,9 +20,10 @@ pub async fn config(State(state): State<HttpState>) -> Answer {
 
 /// Command-line flags and their values.
 pub async fn flags(State(state): State<HttpState>) -> Answer {
+    let live = state.live_config();
     Answer::new(|out| {
         out.begin_object();
-        for (flag, value) in &state.options().flags {
+        for (flag, value) in &live.flags {
             out.string_field(flag, value);
         }
         out.end_object();
@@ -71,7 +72,7 @@ pub async fn runtime_info(State(state): State<HttpState>) -> Answer {
         }
         out.string_field("GOGC", "");
         out.string_field("GODEBUG", "");
-        out.string_field("storageRetention", &state.options().retention);
+        out.string_field("storageRetention", &live.retention);
         out.end_object();
     })
 }
