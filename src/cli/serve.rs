@@ -56,7 +56,7 @@ pub struct ServeArgs {
     /// Let POST /-/reload and /-/quit work
     #[arg(long = "web.enable-lifecycle")]
     lifecycle: bool,
-    /// Let the admin endpoints work
+    /// Enable the admin endpoints; deleting series and snapshots are not supported yet
     #[arg(long = "web.enable-admin-api")]
     admin: bool,
     /// Pages that may call the API from a browser, as a regular expression on their origin

@@ -47,6 +47,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/api/v1/admin/tsdb/clean_tombstones"),
     ("POST", "/api/v1/admin/tsdb/delete_series"),
     ("POST", "/api/v1/admin/tsdb/snapshot"),
+    ("GET", "/api/v1/features"),
     ("GET", "/api/v1/format_query"),
     ("POST", "/api/v1/format_query"),
     ("GET", "/api/v1/label/{name}/values"),

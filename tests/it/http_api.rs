@@ -39,15 +39,18 @@ struct Server {
 }
 
 async fn server() -> Server {
+    server_with(http_options()).await
+}
+
+async fn server_with(options: HttpOptions) -> Server {
     let dir = tempfile::tempdir().expect("temporary directory");
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp(NOW)));
-    let options = StoreOptions::new(dir.path(), Arc::clone(&clock));
-    let store = Arc::new(Store::open(options, &|_| ()).expect("store opens"));
+    let stored = StoreOptions::new(dir.path(), Arc::clone(&clock));
+    let store = Arc::new(Store::open(stored, &|_| ()).expect("store opens"));
     fill(&Ingest::new(Arc::clone(&store))).await;
     let engine = Engine::new(EngineOptions { clock: Arc::clone(&clock), ..Default::default() });
     let pool = CpuPool::new("golden", 2, 64).expect("pool");
-    let state =
-        HttpState::new(Arc::new(engine), pool, clock, Registry::new(), http_options(), None);
+    let state = HttpState::new(Arc::new(engine), pool, clock, Registry::new(), options, None);
     state.set_live_config(LiveConfig {
         flags: BTreeMap::from([("listen".into(), "127.0.0.1:9090".into())]),
         retention: "15d".into(),
@@ -395,4 +398,19 @@ async fn lifecycle_orders_reach_the_wiring() {
     let (answer, _) = tokio::join!(answer(&router, request), wiring);
     assert!(answer.starts_with("500\n"), "{answer}");
     assert!(answer.contains("failed to reload config: line 3: nonsense"), "{answer}");
+}
+
+/// An order that is not carried out must not look like one that was.
+#[tokio::test]
+async fn admin_endpoints_say_that_they_are_not_supported_yet() {
+    let options = HttpOptions { admin_enabled: true, ..http_options() };
+    let server = server_with(options).await;
+    for path in ["delete_series?match[]=up", "clean_tombstones", "snapshot"] {
+        let request = Request::post(format!("/api/v1/admin/tsdb/{path}"));
+        let request = request.body(Body::empty()).expect("valid request");
+        let answer = answer(&server.router, request).await;
+        assert!(answer.starts_with("500\n"), "{answer}");
+        assert!(answer.contains(r#""errorType":"unavailable""#), "{answer}");
+        assert!(answer.contains("not supported yet"), "{answer}");
+    }
 }
