@@ -1,60 +1,51 @@
-//! A request's body that has to arrive within a time, however lively it drips.
+//! A request's body that has to arrive in time: no gap too long, and the whole not too late, however
+//! lively it drips.
 
-use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep};
 
-/// A body that fails once its time is over.
+/// A body that fails with [`io::ErrorKind::TimedOut`] when it is late.
 #[derive(Debug)]
 pub struct DeadlineBody {
     body: Incoming,
+    gap_max: Duration,
+    gap_over: Pin<Box<Sleep>>,
     over: Pin<Box<Sleep>>,
 }
 
 impl DeadlineBody {
-    /// `body`, which has to be complete within `limit` from now.
-    pub fn new(body: Incoming, limit: Duration) -> DeadlineBody {
-        DeadlineBody { body, over: Box::pin(tokio::time::sleep(limit)) }
+    /// `body`, which has to be complete within `limit` from now, with no gap longer than `gap_max`.
+    pub fn new(body: Incoming, gap_max: Duration, limit: Duration) -> DeadlineBody {
+        let (gap_over, over) = (Box::pin(sleep(gap_max)), Box::pin(sleep(limit)));
+        DeadlineBody { body, gap_max, gap_over, over }
     }
 }
-
-/// Why a [`DeadlineBody`] failed.
-#[derive(Debug)]
-pub enum BodyError {
-    /// It did not arrive in time.
-    TooSlow,
-    /// The connection failed or what arrived is no body.
-    Broken(hyper::Error),
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BodyError::TooSlow => f.write_str("the body did not arrive in time"),
-            BodyError::Broken(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for BodyError {}
 
 impl Body for DeadlineBody {
     type Data = Bytes;
-    type Error = BodyError;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)));
+            let next = Instant::now() + self.gap_max;
+            self.gap_over.as_mut().reset(next);
+            return Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)));
         }
-        self.over.as_mut().poll(context).map(|()| Some(Err(BodyError::TooSlow)))
+        let gap_over = self.gap_over.as_mut().poll(context).is_ready();
+        if gap_over || self.over.as_mut().poll(context).is_ready() {
+            let why = "the body did not arrive in time";
+            return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, why))));
+        }
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {

@@ -20,7 +20,6 @@ use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use super::deadline::DeadlineBody;
 use crate::model::limits::{HTTP_CONNECTIONS_MAX, HTTP_READ_TIMEOUT};
@@ -87,7 +86,6 @@ pub async fn serve(
     options: ServerOptions,
     shutdown: Shutdown,
 ) -> usize {
-    let router = router.layer(RequestBodyTimeoutLayer::new(options.body_gap_max));
     let connections = Arc::new(Semaphore::new(options.connections_max));
     let open = GracefulShutdown::new();
     // Pulled by being dropped when this function ends: what is still open then is cut off, and
@@ -131,9 +129,9 @@ fn connection(
     router: Router,
     options: &ServerOptions,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + use<> {
-    let body_timeout = options.body_timeout;
+    let (gap_max, limit) = (options.body_gap_max, options.body_timeout);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let request = request.map(|body| Body::new(DeadlineBody::new(body, body_timeout)));
+        let request = request.map(|body| Body::new(DeadlineBody::new(body, gap_max, limit)));
         answer(router.clone(), request)
     });
     http1::Builder::new()

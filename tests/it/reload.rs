@@ -2,13 +2,14 @@
 //! is named, and a wrong file changes nothing.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::support::client::Answer;
 use super::support::remote_write::series;
-use super::support::{Client, Server, now_ms};
+use super::support::{Client, Server, now_ms, wait_for};
 
 /// A server with a configuration file that can be written anew.
 struct Configured {
@@ -101,6 +102,18 @@ fn limits_of_the_store_change_at_once() {
     assert_eq!(full.status, 500, "{}", full.body);
     configured.reload_ok("");
     assert_eq!(write("second", now).status, 204);
+}
+
+#[test]
+fn a_hang_up_reloads() {
+    let configured = Configured::start("");
+    let client = configured.server.client();
+    let file = configured.temp.path().join("tidewatch.yml");
+    fs::write(file, "query: {timeout: 11s}\n").expect("written");
+    configured.server.signal("HUP");
+    wait_for("the new timeout", Duration::from_secs(20), || {
+        (flag(&client, "query.timeout") == "11s").then_some(())
+    });
 }
 
 #[test]

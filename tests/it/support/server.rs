@@ -127,12 +127,18 @@ impl Server {
 
     /// Asks the process to end (SIGTERM) and waits for it.
     pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
         let mut child = self.child.take().expect("the server runs");
-        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-        assert!(killed.expect("kill(1) is installed").success(), "SIGTERM was not delivered");
         wait_for("the server to stop after SIGTERM", STOP_MAX, || {
             child.try_wait().expect("a child")
         })
+    }
+
+    /// Sends the process the signal of this name.
+    pub fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("the server runs");
+        let kill = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+        assert!(kill.expect("kill(1) is installed").success(), "{name} was not delivered");
     }
 
     /// Panics, with the log, when the process has ended.
