@@ -1,5 +1,5 @@
 //! The flush: a whole window of 20,000 series with 120 samples each goes from the head to a
-//! partition. Printed besides: what a sample takes on disk.
+//! partition.
 
 #[allow(dead_code)] // each bench uses its part
 mod support;
@@ -42,11 +42,6 @@ fn flush(c: &mut Criterion) {
         });
     });
     group.finish();
-    if windows > 0 {
-        let samples = windows as f64 * SAMPLES as f64;
-        let bytes = filled.store.stats().disk_bytes as f64 / samples;
-        println!("flush: {bytes:.2} bytes a sample on disk, index and journals included");
-    }
 }
 
 criterion_group!(benches, flush);
