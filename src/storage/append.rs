@@ -62,11 +62,9 @@ impl<'a> Appender<'a> {
 
     /// Number of the series with these labels, created when new; `None` when there are too many.
     pub fn get_or_create(&self, labels: &Labels) -> Option<u32> {
-        let before = self.inner.head.len();
-        let series = self.inner.head.get_or_create(labels, self.series_max());
-        let created = self.inner.head.len().saturating_sub(before);
-        self.inner.metrics.created_series.fetch_add(created as u64, Ordering::Relaxed);
-        series
+        let (series, created) = self.inner.head.get_or_insert(labels, self.series_max())?;
+        self.inner.metrics.created_series.fetch_add(u64::from(created), Ordering::Relaxed);
+        Some(series)
     }
 
     /// Appends the samples and queues them for the journal. `acknowledge` is told when they are on

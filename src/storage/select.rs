@@ -70,15 +70,9 @@ impl Inner {
     }
 
     fn select_head(&self, matchers: &[Matcher], start: i64, end: i64) -> Vec<SelectedSeries> {
-        let flushing = self.flushing();
         let snapshots = self.head.snapshot(matchers, start, end);
         let selected = snapshots.into_iter().map(|snapshot| {
             let mut head = snapshot.windows;
-            if !flushing.is_empty() {
-                flushing.collect(snapshot.series, start, end, &mut head);
-            }
-            // of one window the flushed part is older than what came since: keep it first
-            head.reverse();
             head.sort_by_key(|data| data.window);
             SelectedSeries { labels: snapshot.labels, head, stored: Vec::new() }
         });

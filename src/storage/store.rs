@@ -18,7 +18,7 @@ use super::cache::ReadCache;
 use super::control::Control;
 use super::data_dir::{DataDir, OpenBackend};
 use super::error::StorageError;
-use super::flush::{FlushState, Flushing};
+use super::flush::FlushState;
 use super::head::Head;
 use super::journal::{ClosedFile, Journal, JournalMetrics};
 use super::metrics::StoreMetrics;
@@ -110,7 +110,6 @@ pub struct Inner {
     pub(super) epoch: RwLock<u64>,
     /// Held shared while a query notes what it will read, exclusively while windows move.
     pub(super) visibility: RwLock<()>,
-    pub(super) flushing: RwLock<Arc<Flushing>>,
     pub(super) flush_state: Mutex<Option<FlushState>>,
     pub(super) closed_files: Mutex<Vec<ClosedFile>>,
     open_windows: Mutex<BTreeSet<Window>>,
@@ -183,7 +182,6 @@ impl Store {
             journal,
             epoch: RwLock::new(sequence),
             visibility: RwLock::default(),
-            flushing: RwLock::default(),
             flush_state: Mutex::default(),
             closed_files: Mutex::new(recovered.files),
             open_windows: Mutex::new(open_windows),

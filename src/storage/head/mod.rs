@@ -10,16 +10,18 @@
 pub mod buffer;
 pub mod series;
 
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
+use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use self::series::{HeadSeries, NO_SERIES, WindowData};
 use super::index::{LabelIndex, resolve};
-use super::window::Window;
+use super::window::{Day, Window};
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, Matcher, Sample, SeriesEntry};
 
@@ -61,19 +63,15 @@ pub struct AppendStats {
     pub replaced: u64,
 }
 
-/// One window of one series, taken out of the head or copied for a query.
-#[derive(Clone, Debug)]
-pub struct TakenWindow {
+/// One frozen window of one series.
+#[derive(Clone, Copy, Debug)]
+pub struct FrozenWindow {
     /// Number of the series in the head.
     pub series: u32,
-    /// Its labels.
-    pub labels: Labels,
-    /// Day of `partition_id`, [`i32::MIN`] when the series has no id yet.
-    pub partition_day: i32,
-    /// Its id in the partition of that day.
-    pub partition_id: u32,
-    /// The samples.
-    pub data: WindowData,
+    /// Which window.
+    pub window: Window,
+    /// The series' id in the partition of the window's day, when it has one.
+    pub partition_id: Option<u32>,
 }
 
 /// One series of a snapshot.
@@ -165,13 +163,18 @@ impl Head {
     /// Number of the series with these labels, created when it does not exist yet; `None` when
     /// there are already `series_max` series.
     pub fn get_or_create(&self, labels: &Labels, series_max: usize) -> Option<u32> {
+        self.get_or_insert(labels, series_max).map(|(series, _)| series)
+    }
+
+    /// As [`Head::get_or_create`], and whether the series is new.
+    pub fn get_or_insert(&self, labels: &Labels, series_max: usize) -> Option<(u32, bool)> {
         let mut numbers = lock(&self.numbers);
         let known = {
             let shards: Vec<_> = self.shards.iter().map(read).collect();
             self.find_hashed(&shards, labels.as_packed())
         };
         if known != NO_SERIES {
-            return Some(known);
+            return Some((known, false));
         }
         if numbers.live >= series_max.min(NO_SERIES as usize) {
             return None;
@@ -189,7 +192,7 @@ impl Head {
         write(&self.lookup)
             .insert_unique(spread(hash), LookupEntry { hash, series }, |entry| spread(entry.hash));
         write(&self.index).insert(series, labels);
-        Some(series)
+        Some((series, true))
     }
 
     /// Labels of a live series.
@@ -201,26 +204,33 @@ impl Head {
     /// Appends float samples; `series[i]` is the series of `samples[i]`, [`NO_SERIES`] to skip it.
     pub fn append(&self, series: &[u32], samples: &[Sample]) -> AppendStats {
         assert_eq!(series.len(), samples.len(), "BUG: every sample has a series");
-        let mut stats = AppendStats::default();
-        let mut grown = 0;
-        let mut newest = i64::MIN;
-        self.for_each_by_shard(series, |shard, slot, i| {
-            let Some(live) = shard.get_mut(slot).and_then(Option::as_mut) else { return };
-            let Sample { timestamp, value, start_timestamp } = samples[i];
-            let data = live.window_mut(Window::of(timestamp.0));
-            let before = data.floats.heap_bytes();
-            stats.replaced += u64::from(data.floats.push(timestamp.0, value));
-            grown += (data.floats.heap_bytes() - before) as i64;
-            newest = newest.max(timestamp.0);
-            if start_timestamp != 0 {
-                let rare = data.rare.get_or_insert_default();
-                rare.start_timestamps.push((timestamp.0, start_timestamp));
-                grown += 16;
+        let mut done = Appended::default();
+        self.for_each_by_shard(series, |shard, slot, i| done.append(shard, slot, samples[i]));
+        self.note(done)
+    }
+
+    /// Appends the float samples of many batches, in their order, on all threads of the present
+    /// rayon pool: each shard is filled by one of them.
+    pub fn append_all(&self, batches: &[(&[u32], &[Sample])]) {
+        let orders: Vec<ByShard> = batches.par_iter().map(|batch| ByShard::of(batch.0)).collect();
+        self.shards.par_iter().enumerate().for_each(|(number, lock)| {
+            let mut done = Appended::default();
+            let mut shard = write(lock);
+            for ((series, samples), order) in batches.iter().zip(&orders) {
+                for i in order.indexes(number) {
+                    let i = *i as usize;
+                    done.append(&mut shard, slot_of(series[i]), samples[i]);
+                }
             }
+            drop(shard);
+            self.note(done);
         });
-        self.max_time.fetch_max(newest, Ordering::Relaxed);
-        self.heap_bytes.fetch_add(grown, Ordering::Relaxed);
-        stats
+    }
+
+    fn note(&self, done: Appended) -> AppendStats {
+        self.max_time.fetch_max(done.newest, Ordering::Relaxed);
+        self.heap_bytes.fetch_add(done.grown, Ordering::Relaxed);
+        AppendStats { replaced: done.replaced }
     }
 
     /// Appends histogram samples; as [`Head::append`].
@@ -252,22 +262,9 @@ impl Head {
     /// Calls `each(shard, slot, index)` for every index of `series` that names one, shard by shard,
     /// so that each shard's lock is taken once.
     fn for_each_by_shard(&self, series: &[u32], mut each: impl FnMut(&mut Shard, usize, usize)) {
-        let mut starts = [0u32; SHARDS + 1];
-        for number in series.iter().filter(|number| **number != NO_SERIES) {
-            starts[shard_of(*number) + 1] += 1;
-        }
-        for shard in 0..SHARDS {
-            starts[shard + 1] += starts[shard];
-        }
-        let mut order = vec![0u32; starts[SHARDS] as usize];
-        let mut next = starts;
-        for (i, number) in series.iter().enumerate().filter(|(_, n)| **n != NO_SERIES) {
-            let position = &mut next[shard_of(*number)];
-            order[*position as usize] = i as u32;
-            *position += 1;
-        }
-        for (shard, lock) in self.shards.iter().enumerate() {
-            let indexes = &order[starts[shard] as usize..starts[shard + 1] as usize];
+        let order = ByShard::of(series);
+        for (number, lock) in self.shards.iter().enumerate() {
+            let indexes = order.indexes(number);
             if indexes.is_empty() {
                 continue;
             }
@@ -301,8 +298,8 @@ impl Head {
     }
 
     /// The windows that hold samples, each once.
-    pub fn open_windows(&self) -> std::collections::BTreeSet<Window> {
-        let mut windows = std::collections::BTreeSet::new();
+    pub fn open_windows(&self) -> BTreeSet<Window> {
+        let mut windows = BTreeSet::new();
         for shard in &self.shards {
             for live in read(shard).iter().flatten() {
                 windows.extend(live.windows().map(|data| data.window));
@@ -311,36 +308,73 @@ impl Head {
         windows
     }
 
-    /// Takes out all windows that `wanted` accepts, by ascending series number, and removes the
-    /// series which had no sample since the last call. The caller keeps appends and queries out.
-    pub fn take_windows(&self, wanted: impl Fn(Window) -> bool + Copy) -> Vec<TakenWindow> {
-        let mut taken = Vec::new();
+    /// Freezes every window up to `cutoff`, and removes the series whose last sample is flushed and
+    /// older. The caller keeps appends and queries out.
+    pub fn freeze(&self, cutoff: Window) {
         let mut idle = Vec::new();
-        let mut windows = Vec::new();
         for (shard_number, shard) in self.shards.iter().enumerate() {
             for (slot, entry) in write(shard).iter_mut().enumerate() {
                 let Some(live) = entry else { continue };
-                let series = number_of(shard_number, slot);
-                if live.is_empty() {
-                    idle.push((series, live.labels.clone()));
+                if live.is_idle(cutoff) {
+                    idle.push((number_of(shard_number, slot), live.labels.clone()));
                     *entry = None;
-                    continue;
+                } else {
+                    live.freeze(cutoff);
                 }
-                live.take_windows(wanted, &mut windows);
-                taken.extend(windows.drain(..).map(|data| TakenWindow {
+            }
+        }
+        self.forget(&idle);
+    }
+
+    /// The days that have frozen windows.
+    pub fn frozen_days(&self) -> BTreeSet<Day> {
+        let mut days = BTreeSet::new();
+        for shard in &self.shards {
+            for live in read(shard).iter().flatten() {
+                days.extend(live.frozen().map(|data| data.window.day()));
+            }
+        }
+        days
+    }
+
+    /// The frozen windows of a day, in no particular order.
+    pub fn frozen(&self, day: Day) -> Vec<FrozenWindow> {
+        let mut frozen = Vec::with_capacity(self.len());
+        for (shard_number, shard) in self.shards.iter().enumerate() {
+            for (slot, live) in read(shard).iter().enumerate() {
+                let Some(live) = live else { continue };
+                let known = (live.partition_day == day.0).then_some(live.partition_id);
+                let series = number_of(shard_number, slot);
+                let wanted = live.frozen().filter(|data| data.window.day() == day);
+                frozen.extend(wanted.map(|data| FrozenWindow {
                     series,
-                    labels: live.labels.clone(),
-                    partition_day: live.partition_day,
-                    partition_id: live.partition_id,
-                    data,
+                    window: data.window,
+                    partition_id: known,
                 }));
             }
         }
-        let bytes: usize = taken.iter().map(|window| window.data.heap_bytes()).sum();
+        frozen
+    }
+
+    /// Calls `with` with the samples of a frozen window; appends to other series wait meanwhile.
+    pub fn with_frozen<R>(
+        &self,
+        frozen: FrozenWindow,
+        with: impl FnOnce(&WindowData) -> R,
+    ) -> Option<R> {
+        let shard = read(&self.shards[shard_of(frozen.series)]);
+        let live = shard.get(slot_of(frozen.series))?.as_ref()?;
+        live.frozen().find(|data| data.window == frozen.window).map(with)
+    }
+
+    /// Drops the frozen windows of a day: they are in its partition now.
+    pub fn drop_frozen(&self, day: Day) {
+        let mut bytes = 0;
+        for shard in &self.shards {
+            let mut shard = write(shard);
+            bytes += shard.iter_mut().flatten().map(|live| live.drop_frozen(day)).sum::<usize>();
+        }
         self.heap_bytes.fetch_sub(bytes as i64, Ordering::Relaxed);
-        self.forget(&idle);
-        taken.sort_by_key(|window| (window.series, window.data.window));
-        taken
     }
 
     /// Removes series, whose slots are already empty, from the lookup table and the index.
@@ -368,6 +402,67 @@ impl Head {
                 live.partition_id = *id;
             }
         }
+    }
+}
+
+/// What appending samples came to.
+struct Appended {
+    grown: i64,
+    newest: i64,
+    replaced: u64,
+}
+
+impl Default for Appended {
+    fn default() -> Appended {
+        Appended { grown: 0, newest: i64::MIN, replaced: 0 }
+    }
+}
+
+impl Appended {
+    #[inline]
+    fn append(&mut self, shard: &mut Shard, slot: usize, sample: Sample) {
+        let Some(live) = shard.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Sample { timestamp, value, start_timestamp } = sample;
+        let data = live.window_mut(Window::of(timestamp.0));
+        let before = data.floats.heap_bytes();
+        self.replaced += u64::from(data.floats.push(timestamp.0, value));
+        self.grown += (data.floats.heap_bytes() - before) as i64;
+        self.newest = self.newest.max(timestamp.0);
+        if start_timestamp != 0 {
+            let rare = data.rare.get_or_insert_default();
+            rare.start_timestamps.push((timestamp.0, start_timestamp));
+            self.grown += 16;
+        }
+    }
+}
+
+/// The indexes of a batch's entries, grouped by shard; those of [`NO_SERIES`] are left out.
+struct ByShard {
+    starts: [u32; SHARDS + 1],
+    order: Vec<u32>,
+}
+
+impl ByShard {
+    fn of(series: &[u32]) -> ByShard {
+        let mut starts = [0u32; SHARDS + 1];
+        for number in series.iter().filter(|number| **number != NO_SERIES) {
+            starts[shard_of(*number) + 1] += 1;
+        }
+        for shard in 0..SHARDS {
+            starts[shard + 1] += starts[shard];
+        }
+        let mut order = vec![0u32; starts[SHARDS] as usize];
+        let mut next = starts;
+        for (i, number) in series.iter().enumerate().filter(|(_, n)| **n != NO_SERIES) {
+            let position = &mut next[shard_of(*number)];
+            order[*position as usize] = i as u32;
+            *position += 1;
+        }
+        ByShard { starts, order }
+    }
+
+    fn indexes(&self, shard: usize) -> &[u32] {
+        &self.order[self.starts[shard] as usize..self.starts[shard + 1] as usize]
     }
 }
 
@@ -437,15 +532,8 @@ mod tests {
     }
 
     fn find(head: &Head, sets: &[Labels]) -> Vec<u32> {
-        let entries: Vec<SeriesEntry<'_>> = sets
-            .iter()
-            .map(|labels| SeriesEntry {
-                labels: labels.as_packed(),
-                samples: 0,
-                histograms: 0,
-                exemplars: 0,
-            })
-            .collect();
+        let entries: Vec<SeriesEntry<'_>> =
+            sets.iter().map(|labels| SeriesEntry::of(labels.as_packed())).collect();
         let mut found = Vec::new();
         head.find(&entries, &mut found);
         found
@@ -477,21 +565,37 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_taken_and_idle_series_forgotten() {
+    fn windows_are_frozen_and_idle_series_forgotten() {
         let head = Head::new();
         let a = head.get_or_create(&labels("a"), 10).expect("room");
         let b = head.get_or_create(&labels("b"), 10).expect("room");
         let sample = |t: i64| Sample::new(Timestamp(t), t as f64);
         head.append(&[a, b, a], &[sample(5), sample(6), sample(WINDOW_MS + 1)]);
-        let taken = head.take_windows(|window| window == Window::of(0));
-        assert_eq!(taken.iter().map(|w| w.series).collect::<Vec<_>>(), [a, b]);
-        assert_eq!(head.len(), 2);
+        head.freeze(Window::of(0));
+        let day = Window::of(0).day();
+        let mut frozen = head.frozen(day);
+        frozen.sort_by_key(|frozen| frozen.series);
+        assert_eq!(frozen.iter().map(|f| f.series).collect::<Vec<_>>(), [a, b]);
+        assert_eq!(head.frozen_days().into_iter().collect::<Vec<_>>(), [day]);
+
+        head.append(&[b], &[sample(7)]); // too late for the flush, but not lost
         let mut data = SeriesData::default();
-        taken[0].data.read(&mut data);
-        assert_eq!((data.timestamps, data.values), (vec![5], vec![5.0]));
-        let left = head.snapshot(&[], i64::MIN, i64::MAX);
-        assert_eq!(left[0].windows.len(), 1);
-        assert!(head.take_windows(|_| false).is_empty());
+        head.with_frozen(frozen[1], |window| window.read(&mut data)).expect("frozen");
+        assert_eq!((data.timestamps, data.values), (vec![6], vec![6.0]));
+        let parts = |head: &Head| -> Vec<usize> {
+            let snapshot = head.snapshot(&[], i64::MIN, i64::MAX);
+            snapshot.iter().map(|series| series.windows.len()).collect()
+        };
+        assert_eq!(parts(&head), [2, 2]);
+        head.drop_frozen(day);
+        assert_eq!(parts(&head), [1, 1]);
+        assert!(head.with_frozen(frozen[1], |_| ()).is_none());
+
+        head.freeze(Window::of(0));
+        head.drop_frozen(day);
+        head.freeze(Window::of(0));
+        assert_eq!(head.len(), 2, "b may still be alive");
+        head.freeze(Window::of(WINDOW_MS));
         assert_eq!(head.len(), 1);
         assert_eq!(find(&head, &[labels("b")]), [NO_SERIES]);
         assert_eq!(head.get_or_create(&labels("c"), 10), Some(b));

@@ -9,6 +9,10 @@
 //! with kind 1 series (a series' number in this file and its labels, before its first sample), kind
 //! 2 samples. Numbers are those of the head which wrote the file and mean nothing outside it.
 
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
+
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, Sample, Timestamp};
 use crate::storage::chunk::bytes::{put_varint, unzigzag, zigzag};
@@ -24,6 +28,12 @@ pub const BODY_BYTES_MAX: usize = 256 << 20;
 const ZSTD_LEVEL: i32 = 1;
 /// Bodies below this stay as they are.
 const COMPRESS_FROM_BYTES: usize = 256;
+
+thread_local! {
+    // Their tables take longer to set up than a usual batch takes to go through them.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
 
 /// The samples of one batch; `*_series[i]` is the number of the series of entry `i`.
 #[derive(Debug, Default, PartialEq)]
@@ -84,7 +94,7 @@ pub fn encode_samples(record: &SamplesRef<'_>, out: &mut Vec<u8>) -> Result<(), 
     let body = encode_columns(record)?;
     let start = begin(KIND_SAMPLES, out);
     let compressed = if body.len() >= COMPRESS_FROM_BYTES {
-        zstd::bulk::compress(&body, ZSTD_LEVEL).ok().filter(|small| small.len() < body.len())
+        compress(&body).filter(|small| small.len() < body.len())
     } else {
         None
     };
@@ -100,6 +110,16 @@ pub fn encode_samples(record: &SamplesRef<'_>, out: &mut Vec<u8>) -> Result<(), 
     }
     finish(start, out);
     Ok(())
+}
+
+/// The body compressed; `None` when it cannot be, which only costs space.
+fn compress(body: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|shared| {
+        if shared.is_none() {
+            *shared = Compressor::new(ZSTD_LEVEL).ok();
+        }
+        shared.as_mut()?.compress(body).ok()
+    })
 }
 
 fn begin(kind: u8, out: &mut Vec<u8>) -> usize {
@@ -176,17 +196,26 @@ fn push_numbers(series: &[u32], out: &mut Vec<u8>) {
     }
 }
 
+/// Length in bytes of the first record of `stream`; `None` when the stream ends before it does.
+///
+/// # Errors
+/// It cannot be a record.
+pub fn length(stream: &[u8]) -> Result<Option<usize>, &'static str> {
+    let Some(header) = stream.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+    let body = u32::from_le_bytes(array(&header[1..5])) as usize;
+    if body > BODY_BYTES_MAX {
+        return Err("record length is out of range");
+    }
+    Ok((stream.len() >= HEADER_BYTES + body).then_some(HEADER_BYTES + body))
+}
+
 /// The first record of `stream` and its length in bytes; `None` when the stream ends before it does.
 ///
 /// # Errors
 /// What is wrong with the bytes.
 pub fn decode(stream: &[u8]) -> Result<Option<(Record, usize)>, &'static str> {
-    let Some((header, rest)) = stream.split_at_checked(HEADER_BYTES) else { return Ok(None) };
-    let length = u32::from_le_bytes(array(&header[1..5])) as usize;
-    if length > BODY_BYTES_MAX {
-        return Err("record length is out of range");
-    }
-    let Some(body) = rest.get(..length) else { return Ok(None) };
+    let Some(length) = length(stream)? else { return Ok(None) };
+    let (header, body) = stream[..length].split_at(HEADER_BYTES);
     if crc32fast::hash(body) != u32::from_le_bytes(array(&header[5..9])) {
         return Err("record checksum does not match");
     }
@@ -195,7 +224,7 @@ pub fn decode(stream: &[u8]) -> Result<Option<(Record, usize)>, &'static str> {
         KIND_SAMPLES => Record::Samples(decode_samples(body)?),
         _ => return Err("record kind is not known"),
     };
-    Ok(Some((record, HEADER_BYTES + length)))
+    Ok(Some((record, length)))
 }
 
 fn decode_series(body: &[u8]) -> Result<Record, &'static str> {
@@ -213,7 +242,13 @@ fn decode_samples(body: &[u8]) -> Result<SamplesRecord, &'static str> {
     if size > BODY_BYTES_MAX {
         return Err("samples record is too large");
     }
-    let raw = zstd::bulk::decompress(input.0, size).map_err(|_| "samples do not decompress")?;
+    let raw = DECOMPRESSOR.with_borrow_mut(|shared| {
+        if shared.is_none() {
+            *shared = Decompressor::new().ok();
+        }
+        let decompressor = shared.as_mut().ok_or("there is no memory to decompress with")?;
+        decompressor.decompress(input.0, size).map_err(|_| "samples do not decompress")
+    })?;
     decode_columns(Input(&raw))
 }
 
