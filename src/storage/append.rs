@@ -88,10 +88,10 @@ impl<'a> Appender<'a> {
             exemplar_series: &series.exemplars,
             exemplars: &batch.exemplars,
         };
-        let mut bytes = Vec::new();
-        encode_samples(&record, &mut bytes)
-            .map_err(|e| QueueError::Stopped(StorageError::corrupted(inner.dir.root(), e)))?;
         let windows = windows_of(&record);
+        let mut bytes = Vec::new();
+        encode_samples(&record, &windows, &mut bytes)
+            .map_err(|e| QueueError::Stopped(StorageError::corrupted(inner.dir.root(), e)))?;
         let mut touched = series.samples.clone();
         touched.dedup();
         touched.extend(series.histograms.iter().chain(&series.exemplars));

@@ -193,15 +193,13 @@ impl Replay<'_> {
     }
 
     fn batch(&mut self, batch: &Batch) -> Result<(), ReplayError> {
-        let decode = |range: &Range<usize>| match record::decode(&batch.bytes[range.clone()]) {
-            Ok(Some((record, _))) => Ok(record),
-            Ok(None) => Err(ReplayError::Corrupted("a record is cut short")),
-            Err(what) => Err(ReplayError::Corrupted(what)),
-        };
-        let records: Result<Vec<Record>, ReplayError> =
-            batch.records.par_iter().map(decode).collect();
+        let records: Result<Vec<Option<Record>>, ReplayError> = batch
+            .records
+            .par_iter()
+            .map(|range| self.decode(&batch.bytes[range.clone()]))
+            .collect();
         let (mut declared, mut samples) = (Vec::new(), Vec::new());
-        for record in records? {
+        for record in records?.into_iter().flatten() {
             match record {
                 Record::Series(number, labels) => declared.push((number, labels)),
                 Record::Samples(record) => samples.push(record),
@@ -209,6 +207,22 @@ impl Replay<'_> {
         }
         self.declare(&declared)?;
         self.append(samples)
+    }
+
+    /// Decodes a record; `None` when all its windows are in partitions.
+    fn decode(&self, record: &[u8]) -> Result<Option<Record>, ReplayError> {
+        if let Some(windows) = record::windows(record).filter(|windows| !windows.is_empty()) {
+            let flushed = |window| self.flushed.contains(window, self.sequence);
+            let flushed: Result<Vec<bool>, StorageError> =
+                windows.into_iter().map(flushed).collect();
+            if flushed.map_err(ReplayError::Storage)?.into_iter().all(|flushed| flushed) {
+                return Ok(None);
+            }
+        }
+        match record::decode(record).map_err(ReplayError::Corrupted)? {
+            Some((record, _)) => Ok(Some(record)),
+            None => Err(ReplayError::Corrupted("a record is cut short")),
+        }
     }
 
     /// Notes the head's numbers of series, created where they are new.
@@ -244,7 +258,8 @@ impl Replay<'_> {
             .collect();
         self.head.append_all(&batches);
         for record in &records {
-            self.samples += (record.samples.len() + record.histograms.len()) as u64;
+            let floats = record.series.iter().filter(|series| **series != NO_SERIES).count();
+            self.samples += (floats + record.histograms.len()) as u64;
             if !record.histograms.is_empty() {
                 self.head.append_histograms(&record.histogram_series, &record.histograms);
             }

@@ -421,11 +421,16 @@ struct Background {
 
 impl Background {
     fn run(mut self, stopped: &crossbeam::channel::Receiver<()>) {
-        while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+        let mut pause = TICK;
+        while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            pause = TICK;
             self.inner.check_disk();
             if let Some(cutoff) = self.due() {
                 match self.inner.flush(cutoff) {
-                    Ok(()) => self.flushed = self.flushed.max(cutoff),
+                    Ok(()) => {
+                        self.flushed = self.flushed.max(cutoff);
+                        pause = Duration::ZERO; // a bulk load has filled the next one meanwhile
+                    }
                     Err(_) => {
                         self.inner.metrics.failed_flushes.fetch_add(1, Ordering::Relaxed);
                     }

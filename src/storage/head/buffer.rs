@@ -28,6 +28,12 @@ const DECIMAL: u8 = 1;
 const NEW_EXPONENT: u8 = 2;
 const RAW: u8 = 3;
 
+/// Capacities a buffer goes through. Few, so that the memory buffers of flushed windows leave fits
+/// those of the next.
+const CAPACITIES: [usize; 7] = [16, 48, 96, 160, 256, 384, 512];
+/// Growth beyond the last of them.
+const CAPACITY_STEP: usize = 256;
+
 /// Largest power of ten tried as the scale of a decimal value.
 const EXPONENT_MAX: u8 = 9;
 /// After this many values in a row that are no short decimals, a new scale is looked for only now
@@ -150,8 +156,10 @@ impl AppendBuffer {
 
     fn emit(&mut self, record: &[u8]) {
         if self.bytes.capacity() - self.bytes.len() < record.len() {
-            let grow = (self.bytes.len() / 4).clamp(16, 256).max(record.len());
-            self.bytes.reserve_exact(grow);
+            let wanted = self.bytes.len() + record.len();
+            let step = CAPACITIES.iter().find(|capacity| **capacity >= wanted);
+            let capacity = step.copied().unwrap_or(wanted + CAPACITY_STEP);
+            self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(record);
     }

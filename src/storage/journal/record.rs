@@ -7,7 +7,8 @@
 //! ```
 //!
 //! with kind 1 series (a series' number in this file and its labels, before its first sample), kind
-//! 2 samples. Numbers are those of the head which wrote the file and mean nothing outside it.
+//! 2 samples. The windows of the samples stand first, so that recovery need not decode those that
+//! were flushed. Numbers are those of the head which wrote the file and mean nothing outside it.
 
 use std::cell::RefCell;
 
@@ -17,6 +18,7 @@ use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, Sample, Timestamp};
 use crate::storage::chunk::bytes::{put_varint, unzigzag, zigzag};
 use crate::storage::chunk::{self, CodecError};
+use crate::storage::window::Window;
 
 const KIND_SERIES: u8 = 1;
 const KIND_SAMPLES: u8 = 2;
@@ -86,13 +88,19 @@ pub fn encode_series(number: u32, labels: &Labels, out: &mut Vec<u8>) {
     finish(start, out);
 }
 
-/// Appends a samples record. Entries of the series [`u32::MAX`] are left out.
+/// Appends a samples record. Entries of the series [`u32::MAX`] are left out; `windows` are those of
+/// the others, ascending.
 ///
 /// # Errors
 /// A histogram is beyond the limits of its codec.
-pub fn encode_samples(record: &SamplesRef<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
+pub fn encode_samples(
+    record: &SamplesRef<'_>,
+    windows: &[Window],
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
     let body = encode_columns(record)?;
     let start = begin(KIND_SAMPLES, out);
+    encode_windows(windows, out);
     let compressed = if body.len() >= COMPRESS_FROM_BYTES {
         compress(&body).filter(|small| small.len() < body.len())
     } else {
@@ -110,6 +118,15 @@ pub fn encode_samples(record: &SamplesRef<'_>, out: &mut Vec<u8>) -> Result<(), 
     }
     finish(start, out);
     Ok(())
+}
+
+fn encode_windows(windows: &[Window], out: &mut Vec<u8>) {
+    put_varint(out, windows.len() as u64);
+    let mut previous = 0i64;
+    for window in windows {
+        put_varint(out, zigzag(window.number().wrapping_sub(previous)));
+        previous = window.number();
+    }
 }
 
 /// The body compressed; `None` when it cannot be, which only costs space.
@@ -209,6 +226,25 @@ pub fn length(stream: &[u8]) -> Result<Option<usize>, &'static str> {
     Ok((stream.len() >= HEADER_BYTES + body).then_some(HEADER_BYTES + body))
 }
 
+/// The windows a whole samples record has samples of; `None` for another kind of record, and when
+/// they cannot be read, which decoding the record then tells.
+pub fn windows(record: &[u8]) -> Option<Vec<Window>> {
+    match record.split_at_checked(HEADER_BYTES)? {
+        ([KIND_SAMPLES, ..], body) => decode_windows(&mut Input(body)).ok(),
+        _ => None,
+    }
+}
+
+fn decode_windows(input: &mut Input<'_>) -> Result<Vec<Window>, &'static str> {
+    let mut number = 0i64;
+    let count = input.count(1)?;
+    let next = |_| {
+        number = number.wrapping_add(unzigzag(input.varint()?));
+        Ok(Window::from_number(number))
+    };
+    (0..count).map(next).collect()
+}
+
 /// The first record of `stream` and its length in bytes; `None` when the stream ends before it does.
 ///
 /// # Errors
@@ -235,6 +271,7 @@ fn decode_series(body: &[u8]) -> Result<Record, &'static str> {
 
 fn decode_samples(body: &[u8]) -> Result<SamplesRecord, &'static str> {
     let mut input = Input(body);
+    decode_windows(&mut input)?;
     let size = usize::try_from(input.varint()?).map_err(|_| "samples record is too large")?;
     if size == 0 {
         return decode_columns(input);
@@ -382,7 +419,11 @@ mod tests {
         record.exemplar_series = vec![4];
         record.exemplars =
             vec![Exemplar { labels: labels.clone(), value: 1.5, timestamp: Timestamp(-1) }];
-        encode_samples(&borrowed(&record), &mut stream).expect("within limits");
+        let windows = [Window::from_number(-3), Window::from_number(7)];
+        let start = stream.len();
+        encode_samples(&borrowed(&record), &windows, &mut stream).expect("within limits");
+        assert_eq!(super::windows(&stream[start..]), Some(windows.to_vec()));
+        assert_eq!(super::windows(&stream), None, "a series record has none");
 
         let (series, used) = decode(&stream).expect("valid").expect("whole");
         assert_eq!(series, Record::Series(7, labels));
@@ -400,7 +441,7 @@ mod tests {
             samples: vec![sample(1), sample(2)],
             ..SamplesRecord::default()
         };
-        encode_samples(&borrowed(&record), &mut stream).expect("within limits");
+        encode_samples(&borrowed(&record), &[], &mut stream).expect("within limits");
         for cut in 0..stream.len() {
             assert_eq!(decode(&stream[..cut]), Ok(None), "prefix of {cut} bytes");
         }
