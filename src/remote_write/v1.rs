@@ -198,8 +198,10 @@ fn push_exemplar(
     within(batch.exemplars.len(), EXEMPLARS_MAX, "exemplars")?;
     match exemplar_labels(body) {
         Ok(labels) => batch.exemplars.push(Exemplar { labels, value, timestamp }),
-        // As in Prometheus an exemplar is no reason to refuse a request of this version.
-        Err(_) => rejections.exemplars += 1,
+        Err(error) => {
+            rejections.exemplars += 1;
+            rejections.explain(|| format!("exemplar is not valid: {error}"));
+        }
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ impl<'a> Appender<'a> {
 
     /// Most series that may be alive.
     pub fn series_max(&self) -> usize {
-        self.inner.series_max
+        self.inner.series_max.load(Ordering::Relaxed)
     }
 
     /// Why writes are refused now, if they are.
@@ -62,7 +62,7 @@ impl<'a> Appender<'a> {
 
     /// Number of the series with these labels, created when new; `None` when there are too many.
     pub fn get_or_create(&self, labels: &Labels) -> Option<u32> {
-        let (series, created) = self.inner.head.get_or_insert(labels, self.inner.series_max)?;
+        let (series, created) = self.inner.head.get_or_insert(labels, self.series_max())?;
         self.inner.metrics.created_series.fetch_add(u64::from(created), Ordering::Relaxed);
         Some(series)
     }

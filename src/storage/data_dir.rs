@@ -14,6 +14,7 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use redb::{Database, StorageBackend};
 
@@ -25,6 +26,12 @@ use super::window::Day;
 pub const PARTITION_CACHE_BYTES: usize = 4 << 20;
 /// Page cache of a database file that is hardly ever read, in bytes.
 pub const SMALL_CACHE_BYTES: usize = 1 << 20;
+
+/// How often the lock is tried for, with [`LOCK_PAUSE`] between: a predecessor may be about to end,
+/// and a child process that is being started holds copies of our open files for a moment.
+const LOCK_TRIES: u32 = 50;
+/// See [`LOCK_TRIES`].
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens the bytes of a database file, created when absent. The seam at which crash tests put their
 /// own disk.
@@ -55,10 +62,15 @@ impl DataDir {
             .write(true)
             .open(&path)
             .map_err(|e| StorageError::io("opening lock file", &path, &e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StorageError::Locked(root.to_owned())),
-            Err(TryLockError::Error(e)) => return Err(StorageError::io("locking", &path, &e)),
+        let mut tries = LOCK_TRIES;
+        loop {
+            tries -= 1;
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries > 0 => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(StorageError::Locked(root.to_owned())),
+                Err(TryLockError::Error(e)) => return Err(StorageError::io("locking", &path, &e)),
+            }
         }
         let open_backend = open_backend.unwrap_or_else(|| Arc::new(open_file));
         Ok(DataDir { root: root.to_owned(), open_backend, _lock: lock })
@@ -237,6 +249,18 @@ mod tests {
         assert!(second.to_string().contains("in use by another process"), "{second}");
         drop(first);
         DataDir::open(root.path(), None).expect("opens again");
+    }
+
+    #[test]
+    fn a_predecessor_that_is_about_to_end_is_waited_for() {
+        let root = tempfile::tempdir().expect("temporary directory");
+        let first = DataDir::open(root.path(), None).expect("opens");
+        let ending = std::thread::spawn(move || {
+            std::thread::sleep(5 * LOCK_PAUSE);
+            drop(first);
+        });
+        DataDir::open(root.path(), None).expect("opens once the first is gone");
+        ending.join().expect("no panic");
     }
 
     #[test]

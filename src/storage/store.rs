@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -73,6 +73,17 @@ impl StoreOptions {
     }
 }
 
+/// The limits that may change while a store is open; as in [`StoreOptions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// Most series alive at a time.
+    pub series_max: usize,
+    /// Memory for samples that are not yet on disk, in bytes.
+    pub head_bytes_max: u64,
+    /// Bytes kept free on the disk.
+    pub disk_free_bytes_min: u64,
+}
+
 /// An open store. Dropping it stops it as a crash would, except that what is queued is written;
 /// [`Store::close`] leaves a directory that opens at once.
 pub struct Store {
@@ -86,9 +97,9 @@ pub struct Inner {
     pub(super) dir: Arc<DataDir>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) retention_ms: AtomicU64,
-    pub(super) series_max: usize,
-    pub(super) head_bytes_max: u64,
-    pub(super) disk_free_bytes_min: u64,
+    pub(super) series_max: AtomicUsize,
+    pub(super) head_bytes_max: AtomicU64,
+    pub(super) disk_free_bytes_min: AtomicU64,
     /// Free bytes when the disk is too full to write, else [`u64::MAX`].
     pub(super) disk_full: AtomicU64,
     pub(super) head: Arc<Head>,
@@ -163,9 +174,9 @@ impl Store {
             dir,
             clock: options.clock,
             retention_ms: AtomicU64::new(options.retention_ms.unsigned_abs()),
-            series_max: options.series_max,
-            head_bytes_max: options.head_bytes_max,
-            disk_free_bytes_min: options.disk_free_bytes_min,
+            series_max: AtomicUsize::new(options.series_max),
+            head_bytes_max: AtomicU64::new(options.head_bytes_max),
+            disk_free_bytes_min: AtomicU64::new(options.disk_free_bytes_min),
             disk_full: AtomicU64::new(u64::MAX),
             head,
             journal,
@@ -259,6 +270,15 @@ impl Store {
         self.inner.retention_ms.store(retention_ms.unsigned_abs(), Ordering::Relaxed);
     }
 
+    /// Changes the limits.
+    pub fn set_limits(&self, limits: StoreLimits) {
+        let inner = &self.inner;
+        inner.series_max.store(limits.series_max, Ordering::Relaxed);
+        inner.head_bytes_max.store(limits.head_bytes_max, Ordering::Relaxed);
+        inner.disk_free_bytes_min.store(limits.disk_free_bytes_min, Ordering::Relaxed);
+        inner.check_disk();
+    }
+
     /// Writes everything to partitions now.
     ///
     /// # Errors
@@ -305,7 +325,8 @@ impl Inner {
     /// Why writes are refused now, if they are.
     pub(super) fn write_fault(&self) -> Option<StorageError> {
         let free = self.disk_full.load(Ordering::Relaxed);
-        let full = StorageError::DiskFull(free, self.disk_free_bytes_min);
+        let kept = self.disk_free_bytes_min.load(Ordering::Relaxed);
+        let full = StorageError::DiskFull(free, kept);
         self.journal.poisoned().or((free != u64::MAX).then_some(full))
     }
 
@@ -321,7 +342,8 @@ impl Inner {
             Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
             Err(_) => return, // what cannot be measured is found out by writing
         };
-        let full = if free < self.disk_free_bytes_min { free } else { u64::MAX };
+        let kept = self.disk_free_bytes_min.load(Ordering::Relaxed);
+        let full = if free < kept { free } else { u64::MAX };
         self.disk_full.store(full, Ordering::Relaxed);
     }
 
@@ -424,7 +446,7 @@ impl Background {
     fn due(&mut self) -> Option<Window> {
         let now = self.inner.clock.now();
         let over_at = |time: i64| Window::from_number(Window::of(time).number() - 1);
-        if self.inner.head.heap_bytes() > self.inner.head_bytes_max {
+        if self.inner.head.heap_bytes() > self.inner.head_bytes_max.load(Ordering::Relaxed) {
             return Some(Window::from_number(i64::MAX - 1));
         }
         let first = *self.inner.open_windows().first()?;
