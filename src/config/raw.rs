@@ -33,6 +33,7 @@ pub(super) struct RawConfig {
     pub log_level: Option<String>,
     pub log_format: Option<String>,
     pub statsd: Option<RawStatsd>,
+    pub http: Option<RawHttp>,
     pub query: Option<RawQuery>,
     pub limits: Option<RawLimits>,
     // Those of prometheus.yml.
@@ -54,6 +55,14 @@ pub(super) struct RawConfig {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawStatsd {
     pub listen: Option<String>,
+}
+
+/// `http`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHttp {
+    pub read_timeout: Option<PromDuration>,
+    pub max_connections: Option<usize>,
 }
 
 /// `query`.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::data_dir::DataDir;
+use super::data_dir::{DataDir, SMALL_CACHE_BYTES};
 use super::error::StorageError;
 use crate::model::{MetricMetadata, MetricType};
 
@@ -39,7 +39,7 @@ impl Control {
     /// It cannot be opened, is damaged, or the directory was written by a newer version.
     pub fn open(dir: &DataDir) -> Result<Control, StorageError> {
         let path = dir.control_path();
-        let database = dir.open_database(&path)?;
+        let database = dir.open_database(&path, SMALL_CACHE_BYTES)?;
         let control = Control { path, database, metadata: Mutex::default() };
         let found = control.read_version()?;
         match found {

@@ -34,4 +34,4 @@ pub mod window;
 pub use append::{Appender, BatchSeries};
 pub use error::StorageError;
 pub use recover::RecoveryProgress;
-pub use store::{Cardinality, Store, StoreOptions, StoreStats};
+pub use store::{Cardinality, Store, StoreLimits, StoreOptions, StoreStats};
