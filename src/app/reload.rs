@@ -6,6 +6,7 @@ use super::{ServeOptions, millis};
 use crate::config::{self, Config};
 use crate::http::{HttpState, LiveConfig};
 use crate::model::{Clock, Timestamp};
+use crate::statsd::StatsdHandle;
 use crate::storage::Store;
 use crate::telemetry::{Event, Events, FloatGauge, Gauge, MetricFamily};
 
@@ -18,6 +19,7 @@ pub(super) struct Reloader {
     events: Events,
     clock: Arc<dyn Clock>,
     health: Arc<Health>,
+    statsd: Option<StatsdHandle>,
 }
 
 /// How the last reload went.
@@ -46,19 +48,32 @@ impl Reloader {
             events: base.events.clone(),
             clock: Arc::clone(&base.clock),
             health,
+            statsd: None,
         }
     }
 
-    /// Reads the file again and takes what can change while running.
+    /// Says which StatsD receiver takes new rules.
+    pub(super) fn set_statsd(&mut self, statsd: Option<StatsdHandle>) {
+        self.statsd = statsd;
+    }
+
+    /// Reads the files again and takes what can change while running. Nothing changes when any of
+    /// them is wrong.
     pub(super) fn reload(&mut self) -> Result<(), String> {
         let loaded = config::load(self.options.config_file.as_deref(), &self.options.overrides);
-        match loaded {
-            Ok(config) => {
+        let loaded = loaded.map_err(|error| error.to_string());
+        let checked =
+            loaded.and_then(|config| Ok((super::statsd::resolver(&config.statsd)?, config)));
+        match checked {
+            Ok((resolver, config)) => {
+                if self.statsd.as_ref().is_some_and(|statsd| !statsd.reload(resolver)) {
+                    let warning = "the statsd receiver is too busy to take its rules, reload again";
+                    self.events.emit(&Event::ConfigKeyIgnored { warning: warning.to_owned() });
+                }
                 self.apply(config);
                 Ok(())
             }
-            Err(error) => {
-                let reason = error.to_string();
+            Err(reason) => {
                 self.events.emit(&Event::ConfigReloadFailed { reason: reason.clone() });
                 self.health.successful.set(0);
                 let live = LiveConfig { reload_ok: false, ..(*self.state.live_config()).clone() };
@@ -91,7 +106,8 @@ impl Reloader {
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let changed = [
         ("listen", old.listen != new.listen),
-        ("statsd.listen", old.statsd_listen != new.statsd_listen),
+        ("statsd.listen", old.statsd.listen != new.statsd.listen),
+        ("statsd", old.statsd.sockets != new.statsd.sockets),
         ("data_dir", old.data_dir != new.data_dir),
         ("log_level or log_format", old.log != new.log),
         ("query", old.query != new.query),

@@ -42,7 +42,7 @@ fn the_defaults_are_the_documented_ones() {
     for text in ["", "# only a comment\n", "{}"] {
         let config = config(text).expect(text);
         assert_eq!(config.listen.to_string(), "127.0.0.1:9090");
-        assert_eq!(config.statsd_listen.expect("on").to_string(), "127.0.0.1:8125");
+        assert_eq!(config.statsd.listen.expect("on").to_string(), "127.0.0.1:8125");
         assert_eq!(config.data_dir, Path::new("tidewatch-data"));
         assert_eq!(config.retention, Duration::from_secs(15 * 86_400));
         assert!(config.warnings.is_empty());
@@ -68,7 +68,7 @@ fn own_keys_sit_beside_those_of_prometheus() {
         storage:\n  tsdb:\n    out_of_order_time_window: 30m\n    retention: {time: 30d}\n";
     let config = config(text).expect("loads");
     assert_eq!(config.listen.to_string(), "0.0.0.0:1234");
-    assert!(config.statsd_listen.is_none());
+    assert!(config.statsd.listen.is_none());
     assert_eq!(config.retention, Duration::from_secs(30 * 86_400));
     assert_eq!(config.query.timeout, Duration::from_secs(60));
     assert_eq!(config.query.concurrency_max, 3);
@@ -90,7 +90,7 @@ fn flags_beat_the_file() {
     let config = parse(Path::new("f"), text, &overrides).expect("loads");
     assert_eq!(config.listen.port(), 1);
     assert_eq!(config.retention, Duration::from_secs(86_400));
-    assert!(config.statsd_listen.is_none());
+    assert!(config.statsd.listen.is_none());
 }
 
 #[test]

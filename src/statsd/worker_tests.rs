@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{ManualClock, Matcher, Selector, SeriesData};
+use crate::model::{ManualClock, Matcher, MetricType, Selector, SeriesData, Timestamp};
 use crate::storage::{Store, StoreOptions};
 
 /// 2026-11-21 00:00 UTC.
@@ -25,6 +25,29 @@ fn stored(store: &Store, name: &str) -> Vec<(i64, f64)> {
     points
 }
 
+fn worker(
+    series_max: usize,
+    ingest: Ingest,
+    clock: Arc<dyn Clock>,
+    metrics: &Arc<StatsdMetrics>,
+) -> Worker {
+    let options = Options { series_max, ..Options::default() };
+    let metrics = Arc::clone(metrics);
+    Worker::new(&options, Resolver::default(), ingest, clock, metrics).expect("no relay to start")
+}
+
+fn take(worker: &mut Worker, lines: &str) {
+    let lines = Lines { origin: Default::default(), lines: lines.as_bytes().to_vec() };
+    worker.handle(Message::Lines(lines));
+}
+
+fn flush(worker: &mut Worker) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let flushed = worker.flush();
+    let written = runtime.block_on(flushed.written(&worker.metrics));
+    worker.handle(Message::Written(written));
+}
+
 #[test]
 fn every_flush_writes_all_series_and_each_type_once() {
     let dir = tempfile::TempDir::new().expect("a directory");
@@ -33,19 +56,19 @@ fn every_flush_writes_all_series_and_each_type_once() {
     let metrics = Arc::new(StatsdMetrics::default());
     let ingest = Ingest::new(Arc::clone(&store));
     let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-    let mut worker = Worker::new(100, ingest, as_clock, Arc::clone(&metrics));
-    worker.flush();
-    assert_eq!(metrics.flushes.load(Ordering::Relaxed), 0, "nothing to write yet");
+    let mut worker = worker(100, ingest, as_clock, &metrics);
+    flush(&mut worker);
+    assert_eq!(metrics.get(Meter::Flushes), 0, "nothing to write yet");
 
-    worker.handle(Message::Lines(b"jobs:2|c\nusers:ann|s\ntook:500|ms".to_vec()));
-    worker.flush();
+    take(&mut worker, "jobs:2|c\nusers:ann|s\ntook:500|ms");
+    flush(&mut worker);
     clock.advance_ms(10_000);
-    worker.handle(Message::Lines(b"jobs:3|c".to_vec()));
-    worker.flush();
+    take(&mut worker, "jobs:3|c");
+    flush(&mut worker);
     assert_eq!(stored(&store, "jobs"), [(NOW, 2.0), (NOW + 10_000, 5.0)]);
     assert_eq!(stored(&store, "users"), [(NOW, 1.0), (NOW + 10_000, 0.0)]);
     assert_eq!(stored(&store, "took_sum"), [(NOW, 0.5), (NOW + 10_000, 0.5)]);
-    assert_eq!(metrics.flushes.load(Ordering::Relaxed), 2);
+    assert_eq!(metrics.get(Meter::Flushes), 2);
     let (_, took) = &store.metadata(Some("took"))[0];
     assert_eq!(took[0].metric_type, MetricType::Summary);
 }
@@ -57,10 +80,10 @@ fn more_series_than_one_batch_takes_are_all_written() {
     let store = open(dir.path(), &clock);
     let metrics = Arc::new(StatsdMetrics::default());
     let ingest = Ingest::new(Arc::clone(&store));
-    let count = BATCH_SAMPLES_MAX + 1;
-    let mut worker = Worker::new(count, ingest, clock, Arc::clone(&metrics));
+    let count = BATCH_SERIES_MAX + 1;
+    let mut worker = worker(count, ingest, clock, &metrics);
     let lines: String = (0..count).map(|i| format!("many:{i}|g|#i:{i}\n")).collect();
-    worker.handle(Message::Lines(lines.into_bytes()));
-    worker.flush();
+    take(&mut worker, &lines);
+    flush(&mut worker);
     assert_eq!(stored(&store, "many").len(), count);
 }

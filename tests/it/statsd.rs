@@ -70,3 +70,40 @@ fn what_was_received_before_sigterm_is_written() {
     server.restart();
     assert_value(&server.client(), "max_over_time(it_last[5m])", 7.0);
 }
+
+#[test]
+fn a_mapping_file_is_followed_and_reloaded() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mapping = dir.path().join("mapping.yml");
+    let rules = |name: &str| {
+        format!("mappings:\n- {{match: 'it.*.c', name: {name}, labels: {{part: $1}}}}\n")
+    };
+    std::fs::write(&mapping, rules("it_before")).expect("written");
+    let path = mapping.to_str().expect("UTF-8").to_owned();
+    let server = Server::start_with(&["--statsd.mapping-config", &path, "--web.enable-lifecycle"]);
+    let client = server.client();
+    send_udp(&server, "it.one.c:2|c\nnonsense\nit.one.c:x|c");
+    wait_for("the mapped series", FLUSH_MAX, || value(&client, r#"it_before{part="one"}"#));
+
+    let status = client.get("/api/v1/status/statsd?line=it.two.c:1%7Cc").expect("an answer");
+    for part in [
+        r#""match":"it.*.c""#,
+        r#""samples":1"#,
+        r#""line":"nonsense""#,
+        r#""reason":"malformed_value""#,
+        r#""series":"it_before{part=\"two\"}""#,
+    ] {
+        assert!(status.body.contains(part), "{part} in {}", status.body);
+    }
+
+    std::fs::write(&mapping, "mappings: [{match: 'a_*', name: b}]\n").expect("written");
+    let refused = client.form("/-/reload", &[]).expect("an answer");
+    assert_eq!(refused.status, 500, "{}", refused.body);
+    assert!(refused.body.contains("invalid match"), "{}", refused.body);
+    std::fs::write(&mapping, rules("it_after")).expect("written");
+    assert_eq!(client.form("/-/reload", &[]).expect("an answer").status, 200);
+    send_udp(&server, "it.one.c:3|c");
+    wait_for("the series under the new rules", FLUSH_MAX, || {
+        value(&client, r#"it_after{part="one"}"#).filter(|sum| *sum == 3.0)
+    });
+}
