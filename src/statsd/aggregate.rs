@@ -62,6 +62,8 @@ struct Known {
     timer_divisor: f64,
     /// Whether negative samples of a counter are taken.
     signed: bool,
+    /// Tags that are left out of every sample.
+    tag_errors: u32,
 }
 
 /// All StatsD series.
@@ -194,7 +196,7 @@ impl Aggregator {
         counts.samples += 1;
         let kind = event.value.kind();
         counts.tags += u64::from(!event.tags.is_empty());
-        let known = match self.target(origin, event, kind, now, counts) {
+        let known = match self.target(origin, event, kind, now) {
             Ok(Target::Series(known)) => known,
             Ok(Target::Dropped(rule)) => {
                 counts.dropped += 1;
@@ -210,6 +212,7 @@ impl Aggregator {
         match self.update(known, event, now, counts) {
             Ok(()) => {
                 counts.event(kind);
+                counts.tag_errors += u64::from(known.tag_errors);
                 counts.unmapped += u64::from(known.rule.is_none());
                 self.hit(known.rule);
                 Ok(())
@@ -233,12 +236,11 @@ impl Aggregator {
         event: &Event<'_>,
         kind: Kind,
         now: Timestamp,
-        counts: &mut Counts,
     ) -> Result<Target, Refusal> {
         self.spell(origin, event, kind);
         match self.by_spelling.get(self.spelling.as_slice()) {
             Some(target) => Ok(*target),
-            None => self.new_target(event, now, counts),
+            None => self.new_target(event, now),
         }
     }
 
@@ -255,13 +257,11 @@ impl Aggregator {
     }
 
     #[cold]
-    fn new_target(
-        &mut self,
-        event: &Event<'_>,
-        now: Timestamp,
-        counts: &mut Counts,
-    ) -> Result<Target, Refusal> {
-        let resolution = self.resolver.resolve(event, counts);
+    fn new_target(&mut self, event: &Event<'_>, now: Timestamp) -> Result<Target, Refusal> {
+        // Counted for every sample, and not only where it is resolved.
+        let mut left_out = Counts::default();
+        let resolution = self.resolver.resolve(event, &mut left_out);
+        let tag_errors = left_out.tag_errors as u32;
         if let (Resolution::Series(spec), Value::Count(count)) = (&resolution, event.value)
             && spec.what == What::Counter
             && count * spec.scale < 0.0
@@ -276,6 +276,7 @@ impl Aggregator {
                 scale: spec.scale,
                 timer_divisor: spec.timer_divisor,
                 signed: spec.what == What::Gauge,
+                tag_errors,
             }),
             Resolution::Dropped(rule) => Target::Dropped(rule),
             Resolution::Refused(reason) => Target::Refused(reason),

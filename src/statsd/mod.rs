@@ -38,4 +38,6 @@ pub use relay::RelayOptions;
 pub use resolve::Resolver;
 
 #[cfg(test)]
+mod exporter_tests;
+#[cfg(test)]
 mod replay_tests;

@@ -55,7 +55,7 @@ pub fn read<'a>(
     dialects: Dialects,
     counts: &mut Counts,
 ) -> Result<(Cow<'a, str>, Tags<'a>), Reason> {
-    let (name, in_name) = split_name(sent, dialects);
+    let (name, in_name) = split_name(sent, dialects, counts);
     let mut tags = Tags::new();
     if let Some((text, separator)) = in_name {
         add_tags(text, separator, '=', &mut tags, counts);
@@ -73,7 +73,11 @@ pub fn read<'a>(
 }
 
 /// The name without its tags; the text of the tags and what separates them.
-fn split_name(sent: &str, dialects: Dialects) -> (Cow<'_, str>, Option<(&str, char)>) {
+fn split_name<'a>(
+    sent: &'a str,
+    dialects: Dialects,
+    counts: &mut Counts,
+) -> (Cow<'a, str>, Option<(&'a str, char)>) {
     if dialects.signalfx {
         match (sent.find('['), sent.find(']')) {
             (Some(open), Some(close)) if open < close => {
@@ -86,7 +90,10 @@ fn split_name(sent: &str, dialects: Dialects) -> (Cow<'_, str>, Option<(&str, ch
             }
             (None, None) => {}
             // A lone bracket: statsd_exporter takes the name as it is.
-            _ => return (Cow::Borrowed(sent), None),
+            _ => {
+                counts.tag_errors += 1;
+                return (Cow::Borrowed(sent), None);
+            }
         }
     }
     let starts_tags = |c: char| match c {
@@ -181,8 +188,8 @@ mod tests {
 
     #[test]
     fn odd_forms_are_taken_as_statsd_exporter_takes_them() {
-        assert_eq!(shown("a[k=v", ""), "a[k=v  errors=0");
-        assert_eq!(shown("a]k=v[", ""), "a]k=v[  errors=0");
+        assert_eq!(shown("a[k=v", ""), "a[k=v  errors=1");
+        assert_eq!(shown("a]k=v[", ""), "a]k=v[  errors=1");
         assert_eq!(shown("a", "flag,k:,:v,__name__:x,dag-id:1,dag_id:2"), "a dag_id=2 errors=4");
         assert_eq!(shown("a,k=v", "k:v"), "mixed_tagging_styles");
         assert_eq!(shown("a,flag", "k:v"), "a k=v errors=1");
