@@ -1,8 +1,9 @@
 //! Cost of reading remote-write requests: time per series with one sample, parse alone and with
-//! decompression. `cargo bench --profile quick --bench remote_write`.
+//! decompression; the nanoseconds a series are printed. `cargo bench --bench remote_write`.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Bencher, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use tidewatch::model::WriteBatch;
 use tidewatch::model::labels::push_label;
@@ -102,37 +103,67 @@ fn warm<'a>() -> WriteBatch<'a> {
     }
 }
 
+/// What requests of [`SERIES`] series took, to say what a series costs.
+#[derive(Default)]
+struct Tally {
+    wall: Duration,
+    requests: u64,
+}
+
+impl Tally {
+    fn measure(&mut self, b: &mut Bencher<'_>, mut work: impl FnMut()) {
+        b.iter_custom(|iterations| {
+            let began = Instant::now();
+            (0..iterations).for_each(|_| work());
+            let elapsed = began.elapsed();
+            (self.wall, self.requests) = (self.wall + elapsed, self.requests + iterations);
+            elapsed
+        });
+    }
+
+    fn print(&self, what: &str) {
+        let nanos = self.wall.as_nanos() as f64 / (self.requests.max(1) * SERIES as u64) as f64;
+        println!("{what}: {nanos:.1} ns a series, warm-up included");
+    }
+}
+
 fn bench(c: &mut Criterion) {
     let mut group = c.benchmark_group("remote_write");
     group.throughput(Throughput::Elements(SERIES as u64));
     let message = v1_request();
+    let mut tally = Tally::default();
     group.bench_function("v1_parse", |b| {
         let mut spill = Vec::new();
-        b.iter(|| {
+        tally.measure(b, || {
             let mut batch = warm();
             v1::parse(black_box(&message), &mut spill, &mut batch).expect("valid");
-            black_box(batch.series.len())
+            black_box(batch.series.len());
         });
     });
+    tally.print("v1_parse");
     let message2 = v2_request();
+    let mut tally = Tally::default();
     group.bench_function("v2_parse", |b| {
         let mut packed = Vec::new();
-        b.iter(|| {
+        tally.measure(b, || {
             let mut batch = warm();
             v2::parse(black_box(&message2), &mut packed, &mut batch).expect("valid");
-            black_box(batch.series.len())
+            black_box(batch.series.len());
         });
     });
+    tally.print("v2_parse");
     let body = snap::raw::Encoder::new().compress_vec(&message).expect("compresses");
+    let mut tally = Tally::default();
     group.bench_function("v1_snappy_and_parse", |b| {
         let (mut decoded, mut spill) = (Vec::new(), Vec::new());
-        b.iter(|| {
+        tally.measure(b, || {
             let decoded = snappy::decode(black_box(&body), 32 << 20, &mut decoded).expect("valid");
             let mut batch = warm();
             v1::parse(decoded, &mut spill, &mut batch).expect("valid");
-            black_box(batch.samples.len())
+            black_box(batch.samples.len());
         });
     });
+    tally.print("v1_snappy_and_parse");
     group.finish();
 }
 

@@ -15,6 +15,7 @@ mod metrics;
 mod progress;
 mod reload;
 mod statsd;
+mod watch;
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::PathBuf;
@@ -39,8 +40,8 @@ use crate::promql::{Engine, EngineOptions, Features};
 use crate::remote_read::{self, RemoteReadState};
 use crate::remote_write::{self, RemoteWriteMetrics, RemoteWriteState};
 use crate::runtime::{CpuPool, Shutdown, Signal, Signals, Tasks};
-use crate::storage::{Store, StoreOptions};
-use crate::telemetry::{self, Event, Events, Registry, SelfCollector};
+use crate::storage::{Store, StoreLimits, StoreOptions};
+use crate::telemetry::{self, Event, Events, LogLevel, Registry, SelfCollector};
 use reload::Reloader;
 
 /// Most write jobs waiting or running. Each holds a request body; beyond it senders are told to
@@ -52,6 +53,10 @@ const QUERY_JOBS_MAX: usize = 256;
 const ORDERS_MAX: usize = 16;
 /// How long a stage of the stop may take: the HTTP server cuts its connections off before.
 const STAGE_PATIENCE: Duration = Duration::from_secs(20);
+/// How long queries that were cut off may take to notice.
+const QUERIES_END: Duration = Duration::from_secs(3);
+/// Pause between two looks whether they have.
+const STORE_LOOK: Duration = Duration::from_millis(20);
 
 /// What the command line says.
 #[derive(Debug)]
@@ -78,17 +83,17 @@ pub struct ServeOptions {
 /// It could not start, or the store could not be closed in order.
 pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let config = config::load(options.config_file.as_deref(), &options.overrides)?;
-    telemetry::init_logging(&config.log)
+    let log_level = telemetry::init_logging(&config.log)
         .map_err(|message| config::ConfigError::Invalid { key: "log-level", message })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("tidewatch-io")
         .build()
         .map_err(|error| ServeError::io("starting the runtime", error))?;
-    runtime.block_on(run(options, config))
+    runtime.block_on(run(options, config, log_level))
 }
 
-async fn run(options: ServeOptions, config: Config) -> Result<(), ServeError> {
+async fn run(options: ServeOptions, config: Config, log_level: LogLevel) -> Result<(), ServeError> {
     let mut signals =
         Signals::listen().map_err(|error| ServeError::io("taking over signals", error))?;
     let (orders, mut inbox) = mpsc::channel(ORDERS_MAX);
@@ -99,7 +104,7 @@ async fn run(options: ServeOptions, config: Config) -> Result<(), ServeError> {
         .local_addr()
         .map_err(|error| ServeError::io("asking for the own address", error))?;
     let store = open_early(&base, &listener, &config).await?;
-    let mut reloader = Reloader::new(&base, options, &config, Arc::clone(&store));
+    let mut reloader = Reloader::new(&base, options, &config, &store, log_level);
     let parts = start(&base, listener, &config, &store)?;
     let statsd = parts.statsd.as_ref();
     reloader.set_statsd(statsd.map(|statsd| statsd.handle.clone()));
@@ -158,9 +163,7 @@ impl Base {
             admin_enabled: options.admin_enabled,
             lifecycle_enabled: options.lifecycle_enabled,
             cors_origin: options.cors_origin.clone(),
-            flags: banner::flags(options, config),
             build: banner::build(),
-            retention: config::format_duration(config.retention),
         };
         let state = HttpState::new(
             Arc::new(engine),
@@ -170,7 +173,7 @@ impl Base {
             http,
             Some(orders),
         );
-        state.set_live_config(reload::live_config(config, clock.now()));
+        state.set_live_config(reload::live_config(options, config, clock.now()));
         Ok(Base { registry, events, clock, write_pool, query_pool, state })
     }
 }
@@ -215,15 +218,20 @@ async fn open_early(
         listener.try_clone().map_err(|error| ServeError::io("sharing the HTTP socket", error))?;
     let early = tokio_listener(early)?;
     let router = http::router(base.state.clone(), early_receivers());
+    let options = server_options(config);
     let (trigger, shutdown) = Shutdown::new();
     let mut tasks = Tasks::new();
     tasks.spawn("early HTTP server", async move {
-        server::serve(early, router, ServerOptions::default(), shutdown).await;
+        server::serve(early, router, options, shutdown).await;
     });
-    let store = open_store(config, Arc::clone(&base.clock)).await;
+    let store = open_store(base, config).await;
     trigger.request();
     tasks.join(STAGE_PATIENCE).await;
     store
+}
+
+fn server_options(config: &Config) -> ServerOptions {
+    ServerOptions::new(config.http.read_timeout, config.http.connections_max)
 }
 
 /// The receivers' paths while there is no store. Senders try again after a 503; after the 404 of an
@@ -233,21 +241,31 @@ fn early_receivers() -> Router {
     Router::new().route("/api/v1/write", any(not_ready)).route("/api/v1/read", any(not_ready))
 }
 
-async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>, ServeError> {
+async fn open_store(base: &Base, config: &Config) -> Result<Arc<Store>, ServeError> {
+    let limits = store_limits(config);
     let options = StoreOptions {
         retention_ms: millis(config.retention),
-        series_max: config.limits.series_max,
-        head_bytes_max: config.limits.head_bytes_max,
-        disk_free_bytes_min: config.limits.disk_free_bytes_min,
-        ..StoreOptions::new(&config.data_dir, clock)
+        series_max: limits.series_max,
+        head_bytes_max: limits.head_bytes_max,
+        disk_free_bytes_min: limits.disk_free_bytes_min,
+        ..StoreOptions::new(&config.data_dir, Arc::clone(&base.clock))
     };
+    let shown = Arc::clone(base.state.recovery());
     let opening = tokio::task::spawn_blocking(move || {
-        let progress = progress::RecoveryLine::new();
+        let progress = progress::RecoveryLine::new(shown);
         Store::open(options, &|report| progress.show(report))
     });
     match opening.await {
         Ok(opened) => Ok(Arc::new(opened?)),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+fn store_limits(config: &Config) -> StoreLimits {
+    StoreLimits {
+        series_max: config.limits.series_max,
+        head_bytes_max: config.limits.head_bytes_max,
+        disk_free_bytes_min: config.limits.disk_free_bytes_min,
     }
 }
 
@@ -298,7 +316,7 @@ fn start(
     let http = server::serve(
         tokio_listener(listener)?,
         http::router(base.state.clone(), router),
-        ServerOptions::default(),
+        server_options(config),
         shutdown,
     );
     receivers.tasks.spawn("HTTP server", async move {
@@ -312,6 +330,8 @@ fn start(
         clock: Arc::clone(&base.clock),
     };
     let (pool, events) = (base.write_pool.clone(), base.events.clone());
+    let watching = watch::run(Arc::downgrade(store), events.clone(), shutdown.clone());
+    collection.tasks.spawn("watch on the store", watching);
     let collecting = telemetry::run_self_collection(collector, ingest, pool, events, shutdown);
     collection.tasks.spawn("own metrics", collecting);
     Ok(Parts { statsd, receivers, collection })
@@ -334,9 +354,9 @@ async fn stop(base: Base, parts: Parts, store: Arc<Store>) -> Result<(), ServeEr
     parts.collection.stop(&base.events).await;
     // The last handles of the store are in the state and in the collectors.
     drop(base);
-    let closing = tokio::task::spawn_blocking(move || match Arc::try_unwrap(store) {
-        Ok(store) => store.close().map_err(ServeError::from),
-        Err(_) => {
+    let closing = tokio::task::spawn_blocking(move || match alone(store) {
+        Some(store) => store.close().map_err(ServeError::from),
+        None => {
             tracing::warn!("the store is still in use; the next start reads its journal back");
             Ok(())
         }
@@ -346,4 +366,17 @@ async fn stop(base: Base, parts: Parts, store: Arc<Store>) -> Result<(), ServeEr
         Ok(result) => result.inspect(|()| tracing::info!("stopped")),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
+}
+
+/// The store once nobody else holds it: queries that were cut off take a moment to notice.
+fn alone(mut store: Arc<Store>) -> Option<Store> {
+    let looks = QUERIES_END.as_millis() / STORE_LOOK.as_millis();
+    for _ in 0..looks {
+        match Arc::try_unwrap(store) {
+            Ok(store) => return Some(store),
+            Err(shared) => store = shared,
+        }
+        std::thread::sleep(STORE_LOOK);
+    }
+    Arc::try_unwrap(store).ok()
 }

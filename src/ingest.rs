@@ -10,7 +10,7 @@ use crate::model::labels::decode_pairs;
 use crate::model::limits::{
     EXEMPLAR_LABELS_BYTES_MAX, HISTOGRAM_BUCKETS_MAX, SAMPLE_FUTURE_MS_MAX,
 };
-use crate::model::{Histogram, LabelError, Labels, SeriesEntry, Timestamp, WriteBatch};
+use crate::model::{Exemplar, Histogram, LabelError, Labels, SeriesEntry, Timestamp, WriteBatch};
 use crate::storage::journal::QueueError;
 use crate::storage::{Appender, BatchSeries, StorageError, Store};
 
@@ -35,9 +35,12 @@ pub struct WriteOutcome {
     pub exemplars: u64,
     /// Series left out because their labels are not valid.
     pub invalid_series: u64,
-    /// Elements rejected for any reason, invalid series included.
+    /// Series, samples and histograms rejected for any reason.
     pub rejected: u64,
-    /// The first reasons, as sentences; at most [`REASONS_MAX`].
+    /// Exemplars rejected for any reason. Apart, because they do not fail the samples beside them,
+    /// in neither mode.
+    pub exemplars_rejected: u64,
+    /// The first reasons, those of exemplars among them, as sentences; at most [`REASONS_MAX`].
     pub reasons: Vec<String>,
 }
 
@@ -47,6 +50,16 @@ pub const REASONS_MAX: usize = 10;
 impl WriteOutcome {
     fn reject(&mut self, reason: impl FnOnce() -> String) {
         self.rejected += 1;
+        self.explain(reason);
+    }
+
+    fn reject_exemplar(&mut self, reason: impl FnOnce() -> String) {
+        self.exemplars_rejected += 1;
+        self.explain(reason);
+    }
+
+    /// The sentence is only made when there are not enough already.
+    fn explain(&mut self, reason: impl FnOnce() -> String) {
         if self.reasons.len() < REASONS_MAX {
             self.reasons.push(reason());
         }
@@ -224,12 +237,27 @@ impl<'a, 'b> Check<'a, 'b> {
             }
         }
         for (i, exemplar) in self.batch.exemplars.iter().enumerate() {
-            let bytes = exemplar.labels.as_packed().len();
-            if bytes > EXEMPLAR_LABELS_BYTES_MAX || !range.contains(&exemplar.timestamp.0) {
-                // as in Prometheus a bad exemplar is left out and does not fail its samples
+            if let Err(reason) = self.check_exemplar(exemplar) {
                 self.series.exemplars[i] = LEFT_OUT;
+                self.outcome.reject_exemplar(|| {
+                    let series = series_of(batch, i, |entry| entry.exemplars);
+                    format!("{reason}; series {series}")
+                });
             }
         }
+    }
+
+    fn check_exemplar(&self, exemplar: &Exemplar) -> Result<(), String> {
+        let (at, bytes) = (exemplar.timestamp, exemplar.labels.as_packed().len());
+        if !(self.oldest..=self.newest).contains(&at.0) {
+            return Err(out_of_range("exemplar", at, self.oldest, self.newest));
+        }
+        if bytes > EXEMPLAR_LABELS_BYTES_MAX {
+            return Err(format!(
+                "exemplar has labels of {bytes} bytes, at most {EXEMPLAR_LABELS_BYTES_MAX} are accepted"
+            ));
+        }
+        Ok(())
     }
 
     fn check_histogram(&self, timestamp: i64, histogram: &Histogram) -> Result<(), String> {
@@ -347,4 +375,55 @@ fn validate(packed: &[u8]) -> Result<Labels, String> {
         return Err(format!("{labels} has no metric name"));
     }
     Ok(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ManualClock, Sample};
+    use crate::storage::StoreOptions;
+
+    const NOW: i64 = 1_763_697_600_000;
+
+    fn exemplar(time: i64, value: &str) -> Exemplar {
+        let labels = Labels::from_pairs([("trace_id", value)]).expect("valid labels");
+        Exemplar { labels, value: 1.0, timestamp: Timestamp(time) }
+    }
+
+    #[test]
+    fn bad_exemplars_are_counted_with_their_reason_and_fail_nothing() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
+        let store = Store::open(StoreOptions::new(dir.path(), clock), &|_| ()).expect("opens");
+        let ingest = Ingest::new(Arc::new(store));
+        let labels = Labels::from_pairs([("__name__", "m")]).expect("valid labels");
+        let large = "x".repeat(EXEMPLAR_LABELS_BYTES_MAX);
+        for (mode, more) in [(WriteMode::Whole, 0), (WriteMode::Partial, 1)] {
+            let batch = WriteBatch {
+                series: vec![SeriesEntry {
+                    labels: labels.as_packed(),
+                    samples: 1,
+                    histograms: 0,
+                    exemplars: 4,
+                }],
+                samples: vec![Sample::new(Timestamp(NOW + more), 1.0)],
+                exemplars: vec![
+                    exemplar(NOW + more, "fine"),
+                    exemplar(NOW + SAMPLE_FUTURE_MS_MAX + 1, "early"),
+                    exemplar(0, "late"),
+                    exemplar(NOW + more, &large),
+                ],
+                ..WriteBatch::default()
+            };
+            let outcome = ingest.submit(&batch, mode).expect("taken").wait().expect("durable");
+            assert_eq!((outcome.samples, outcome.exemplars), (1, 1), "{outcome:?}");
+            assert_eq!((outcome.rejected, outcome.exemplars_rejected), (0, 3), "{outcome:?}");
+            let reasons = ["in the future", "older than the retention", "at most 1024"];
+            assert_eq!(outcome.reasons.len(), reasons.len(), "{outcome:?}");
+            for (said, reason) in outcome.reasons.iter().zip(reasons) {
+                assert!(said.contains(reason) && said.contains("exemplar"), "{said}");
+                assert!(said.ends_with(r#"series {__name__="m"}"#), "{said}");
+            }
+        }
+    }
 }

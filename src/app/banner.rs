@@ -55,6 +55,8 @@ pub(super) fn flags(options: &ServeOptions, config: &Config) -> BTreeMap<String,
         ("web.enable-admin-api", options.admin_enabled.to_string()),
         ("web.enable-lifecycle", options.lifecycle_enabled.to_string()),
         ("web.external-url", options.external_url.clone()),
+        ("web.max-connections", config.http.connections_max.to_string()),
+        ("web.read-timeout", format_duration(config.http.read_timeout)),
         ("web.listen-address", config.listen.to_string()),
     ];
     flags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

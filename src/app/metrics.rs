@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::remote_write::{RemoteWriteMetrics, Version};
+use crate::remote_write::RemoteWriteMetrics;
 use crate::runtime::CpuPool;
 use crate::statsd::StatsdMetrics;
 use crate::storage::Store;
@@ -84,64 +84,7 @@ fn state(store: &Store) -> Vec<MetricFamily> {
 
 /// Registers the remote-write receiver's counters.
 pub(super) fn register_remote_write(registry: &Registry, counters: Arc<RemoteWriteMetrics>) {
-    registry.register(move || remote_write(&counters));
-}
-
-fn remote_write(counters: &RemoteWriteMetrics) -> Vec<MetricFamily> {
-    let mut requests = MetricFamily::counter(
-        "tidewatch_remote_write_requests_total",
-        "Remote-write requests by version and outcome.",
-    );
-    for (name, version) in
-        [("1.0", Some(Version::V1)), ("2.0", Some(Version::V2)), ("unknown", None)]
-    {
-        let by = counters.requests(version);
-        for (outcome, count) in
-            [("written", &by.written), ("refused", &by.refused), ("failed", &by.failed)]
-        {
-            let labels = [("version", name), ("outcome", outcome)];
-            requests = requests.with(&labels, count.get() as f64);
-        }
-    }
-    let counter = |name, help, value: u64| MetricFamily::counter(name, help).value(value as f64);
-    vec![
-        requests,
-        counter(
-            "tidewatch_remote_write_samples_total",
-            "Float samples written by remote write.",
-            counters.samples.get(),
-        ),
-        counter(
-            "tidewatch_remote_write_histograms_total",
-            "Histograms written by remote write.",
-            counters.histograms.get(),
-        ),
-        counter(
-            "tidewatch_remote_write_exemplars_total",
-            "Exemplars written by remote write.",
-            counters.exemplars.get(),
-        ),
-        counter(
-            "tidewatch_remote_write_rejected_total",
-            "Elements of remote writes that were not acceptable.",
-            counters.rejected.get(),
-        ),
-        counter(
-            "tidewatch_remote_write_invalid_labels_samples_total",
-            "Series of remote writes left out because of their labels.",
-            counters.invalid_labels_samples.get(),
-        ),
-        counter(
-            "tidewatch_remote_write_body_bytes_total",
-            "Bytes of remote-write bodies as received.",
-            counters.body_bytes.get(),
-        ),
-        counter(
-            "tidewatch_remote_write_decoded_bytes_total",
-            "Bytes of remote-write bodies after decompression.",
-            counters.decoded_bytes.get(),
-        ),
-    ]
+    registry.register(move || counters.families());
 }
 
 /// Registers the StatsD receiver's counters.

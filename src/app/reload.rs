@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{ServeOptions, millis};
+use super::{ServeOptions, banner, millis};
 use crate::config::{self, Config};
 use crate::http::{HttpState, LiveConfig};
 use crate::model::{Clock, Timestamp};
+use crate::runtime::CpuPool;
 use crate::statsd::StatsdHandle;
 use crate::storage::Store;
-use crate::telemetry::{Event, Events, FloatGauge, Gauge, MetricFamily};
+use crate::telemetry::{Event, Events, FloatGauge, Gauge, LogLevel, MetricFamily};
 
 /// Reloads on order. A configuration that is wrong leaves the old one in force.
 pub(super) struct Reloader {
@@ -18,6 +19,8 @@ pub(super) struct Reloader {
     store: Weak<Store>,
     events: Events,
     clock: Arc<dyn Clock>,
+    query_pool: CpuPool,
+    log_level: LogLevel,
     health: Arc<Health>,
     statsd: Option<StatsdHandle>,
 }
@@ -34,7 +37,8 @@ impl Reloader {
         base: &super::Base,
         options: ServeOptions,
         config: &Config,
-        store: Arc<Store>,
+        store: &Arc<Store>,
+        log_level: LogLevel,
     ) -> Reloader {
         let health = Arc::new(Health::default());
         health.succeeded(base.clock.now());
@@ -44,9 +48,11 @@ impl Reloader {
             options,
             current: config.clone(),
             state: base.state.clone(),
-            store: Arc::downgrade(&store),
+            store: Arc::downgrade(store),
             events: base.events.clone(),
             clock: Arc::clone(&base.clock),
+            query_pool: base.query_pool.clone(),
+            log_level,
             health,
             statsd: None,
         }
@@ -83,43 +89,71 @@ impl Reloader {
         }
     }
 
-    fn apply(&mut self, config: Config) {
+    fn apply(&mut self, mut config: Config) {
         for warning in &config.warnings {
             self.events.emit(&Event::ConfigKeyIgnored { warning: warning.clone() });
         }
-        for key in needs_restart(&self.current, &config) {
-            let warning = format!("{key} has changed and takes effect at the next start");
+        for key in keep_until_restart(&self.current, &mut config) {
+            let warning = format!("{key} has changed, which needs a restart to take effect");
             self.events.emit(&Event::ConfigKeyIgnored { warning });
         }
         if let Some(store) = self.store.upgrade() {
             store.set_retention(millis(config.retention));
+            store.set_limits(super::store_limits(&config));
+        }
+        if config.query != self.current.query {
+            let features = self.options.features;
+            let engine = super::engine(features, &config, &self.clock, &self.query_pool);
+            self.state.set_engine(Arc::new(engine), config.query.concurrency_max);
+        }
+        if config.log.level != self.current.log.level {
+            self.log_level.set(&config.log.level).expect("BUG: the configuration was checked");
         }
         let now = self.clock.now();
-        self.state.set_live_config(live_config(&config, now));
+        self.state.set_live_config(live_config(&self.options, &config, now));
         self.health.succeeded(now);
         self.events.emit(&Event::ConfigReloaded);
         self.current = config;
     }
 }
 
-/// Keys whose new value is not taken while running.
-fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let changed = [
-        ("listen", old.listen != new.listen),
-        ("statsd.listen", old.statsd.listen != new.statsd.listen),
-        ("statsd", old.statsd.sockets != new.statsd.sockets),
-        ("data_dir", old.data_dir != new.data_dir),
-        ("log_level or log_format", old.log != new.log),
-        ("query", old.query != new.query),
-        ("limits", old.limits != new.limits),
-    ];
-    changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+/// Gives back to `new` the values of `old` that cannot change while running, and names those that
+/// were to change. Each is named at every reload until the restart.
+fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
+    let mut kept = Vec::new();
+    let mut keep = |key, changed| {
+        if changed {
+            kept.push(key);
+        }
+    };
+    keep("listen", replace(&mut new.listen, &old.listen));
+    keep("statsd.listen", replace(&mut new.statsd.listen, &old.statsd.listen));
+    keep("statsd", replace(&mut new.statsd.sockets, &old.statsd.sockets));
+    keep("data_dir", replace(&mut new.data_dir, &old.data_dir));
+    keep("log_format", replace(&mut new.log.format, &old.log.format));
+    keep("http", replace(&mut new.http, &old.http));
+    let (new_limit, old_limit) = (&mut new.limits.statsd_series_max, old.limits.statsd_series_max);
+    keep("limits.statsd_series", replace(new_limit, &old_limit));
+    kept
 }
 
-/// What the HTTP part shows of a configuration.
-pub(super) fn live_config(config: &Config, loaded_at: Timestamp) -> LiveConfig {
+/// Puts `old` in place of `new`; whether they differed.
+fn replace<T: Clone + PartialEq>(new: &mut T, old: &T) -> bool {
+    let changed = new != old;
+    new.clone_from(old);
+    changed
+}
+
+/// What the HTTP part shows of a configuration in force.
+pub(super) fn live_config(
+    options: &ServeOptions,
+    config: &Config,
+    loaded_at: Timestamp,
+) -> LiveConfig {
     LiveConfig {
         yaml: config.yaml.clone(),
+        flags: banner::flags(options, config),
+        retention: config::format_duration(config.retention),
         external_labels: config.external_labels.clone(),
         reload_ok: true,
         loaded_at,

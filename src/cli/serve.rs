@@ -44,6 +44,12 @@ pub struct ServeArgs {
     /// text (colour on a terminal) or plain
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
+    /// How long reading a request may take, and a connection be idle [default: 90s]
+    #[arg(long = "web.read-timeout", value_name = "DURATION")]
+    read_timeout: Option<String>,
+    /// Most HTTP connections open at a time [default: 512]
+    #[arg(long = "web.max-connections", value_name = "N")]
+    connections: Option<usize>,
     /// How far back an instant query looks for a sample [default: 5m]
     #[arg(long = "query.lookback-delta", value_name = "DURATION")]
     lookback_delta: Option<String>,
@@ -59,7 +65,7 @@ pub struct ServeArgs {
     /// Let POST /-/reload and /-/quit work
     #[arg(long = "web.enable-lifecycle")]
     lifecycle: bool,
-    /// Let the admin endpoints work
+    /// Enable the admin endpoints; deleting series and snapshots are not supported yet
     #[arg(long = "web.enable-admin-api")]
     admin: bool,
     /// Pages that may call the API from a browser, as a regular expression on their origin
@@ -95,6 +101,8 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
             retention: args.retention,
             log_level: args.log_level,
             log_format: args.log_format,
+            read_timeout: args.read_timeout,
+            connections: args.connections,
             lookback_delta: args.lookback_delta,
             query_timeout: args.query_timeout,
             query_concurrency: args.query_concurrency,

@@ -12,10 +12,12 @@ use super::duration::{format_duration, parse_duration};
 use super::error::ConfigError;
 use super::raw::{PromDuration, RawConfig, RawGlobal};
 use super::scrape::ScrapeConfig;
-use super::{Config, LimitsConfig, QueryConfig, env, mask, statsd};
+use super::{Config, HttpConfig, LimitsConfig, QueryConfig, env, mask, statsd};
 use crate::model::Labels;
-use crate::model::limits::{QUERY_SAMPLES_MAX, SERIES_MAX};
-use crate::telemetry::{LogFormat, LogOptions};
+use crate::model::limits::{
+    HTTP_CONNECTIONS_MAX, HTTP_READ_TIMEOUT, QUERY_SAMPLES_MAX, SERIES_MAX,
+};
+use crate::telemetry::{LogFormat, LogOptions, check_log_level};
 
 const LISTEN: &str = "127.0.0.1:9090";
 const DATA_DIR: &str = "tidewatch-data";
@@ -52,6 +54,10 @@ pub struct Overrides {
     pub log_level: Option<String>,
     /// `--log-format`.
     pub log_format: Option<String>,
+    /// `--web.read-timeout`.
+    pub read_timeout: Option<String>,
+    /// `--web.max-connections`.
+    pub connections: Option<usize>,
     /// `--query.lookback-delta`.
     pub lookback_delta: Option<String>,
     /// `--query.timeout`.
@@ -95,6 +101,7 @@ pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, C
         data_dir: data_dir(raw.data_dir.take(), overrides),
         retention: retention(&raw, overrides)?,
         log: log(&raw, overrides)?,
+        http: http(&raw, overrides)?,
         query: query(&raw, &global, overrides)?,
         limits: limits(&raw),
         external_labels: external_labels(&global)?,
@@ -168,7 +175,24 @@ fn log(raw: &RawConfig, overrides: &Overrides) -> Result<LogOptions, ConfigError
         }
         None => LogFormat::default(),
     };
-    Ok(LogOptions { level: level.unwrap_or_else(|| LogOptions::default().level), format })
+    let level = level.unwrap_or_else(|| LogOptions::default().level);
+    check_log_level(&level)
+        .map_err(|message| ConfigError::Invalid { key: "log level", message })?;
+    Ok(LogOptions { level, format })
+}
+
+fn http(raw: &RawConfig, overrides: &Overrides) -> Result<HttpConfig, ConfigError> {
+    let file = raw.http.as_ref();
+    let connections = overrides.connections.or(file.and_then(|h| h.max_connections));
+    Ok(HttpConfig {
+        read_timeout: positive(
+            "web.read-timeout",
+            overrides.read_timeout.as_deref(),
+            file.and_then(|h| h.read_timeout),
+            HTTP_READ_TIMEOUT,
+        )?,
+        connections_max: at_least_one("web.max-connections", connections, HTTP_CONNECTIONS_MAX)?,
+    })
 }
 
 fn query(

@@ -45,6 +45,8 @@ pub struct Config {
     pub retention: Duration,
     /// What is logged and how.
     pub log: LogOptions,
+    /// Limits of the HTTP server.
+    pub http: HttpConfig,
     /// Limits and defaults of queries.
     pub query: QueryConfig,
     /// Limits of the store.
@@ -55,6 +57,15 @@ pub struct Config {
     pub yaml: String,
     /// Keys that are known but not acted on, each with its place in the file.
     pub warnings: Vec<String>,
+}
+
+/// Limits of the HTTP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// How long reading a request may take, and how long a connection may be idle.
+    pub read_timeout: Duration,
+    /// Most connections open at a time.
+    pub connections_max: usize,
 }
 
 /// Limits and defaults of queries.

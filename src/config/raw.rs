@@ -34,6 +34,7 @@ pub(super) struct RawConfig {
     pub log_level: Option<String>,
     pub log_format: Option<String>,
     pub statsd: Option<RawStatsd>,
+    pub http: Option<RawHttp>,
     pub query: Option<RawQuery>,
     pub limits: Option<RawLimits>,
     // Those of prometheus.yml.
@@ -48,6 +49,14 @@ pub(super) struct RawConfig {
     pub storage: Option<RawStorage>,
     pub tracing: Option<Spanned<IgnoredAny>>,
     pub runtime: Option<Spanned<IgnoredAny>>,
+}
+
+/// `http`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHttp {
+    pub read_timeout: Option<PromDuration>,
+    pub max_connections: Option<usize>,
 }
 
 /// `query`.

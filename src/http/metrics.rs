@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Body as _;
 
 use crate::telemetry::{
-    Counter, CounterVec, Exposition, Histogram, HistogramVec, MetricFamily, Registry,
+    Counter, CounterVec, Exposition, Gauge, Histogram, HistogramVec, MetricFamily, Registry,
     write_exposition,
 };
 
@@ -27,6 +27,12 @@ pub struct HttpMetrics {
     response_sizes: HistogramVec<1>,
     /// Federation requests that could not be answered.
     pub federation_errors: Counter,
+    /// Queries that wait for a place among the concurrent ones.
+    pub queries_waiting: Gauge,
+    /// Queries being evaluated.
+    pub queries_running: Gauge,
+    /// Queries that were stopped because their client had gone away.
+    pub queries_canceled: Counter,
 }
 
 impl Default for HttpMetrics {
@@ -40,14 +46,18 @@ impl Default for HttpMetrics {
                 Histogram::new(Histogram::BYTES)
             }),
             federation_errors: Counter::new(),
+            queries_waiting: Gauge::default(),
+            queries_running: Gauge::default(),
+            queries_canceled: Counter::new(),
         }
     }
 }
 
 impl HttpMetrics {
-    fn families(&self, readiness: Readiness) -> Vec<MetricFamily> {
+    fn families(&self, readiness: Readiness, queries_max: usize) -> Vec<MetricFamily> {
         let ready = if readiness == Readiness::Ready { 1.0 } else { 0.0 };
-        vec![
+        let mut families = self.queries(queries_max);
+        families.extend([
             self.requests.family(
                 "prometheus_http_requests_total",
                 "HTTP requests by handler and status code.",
@@ -66,6 +76,31 @@ impl HttpMetrics {
             )
             .value(self.federation_errors.get() as f64),
             MetricFamily::gauge("prometheus_ready", "Whether the store is open.").value(ready),
+        ]);
+        families
+    }
+
+    fn queries(&self, queries_max: usize) -> Vec<MetricFamily> {
+        let (running, waiting) = (self.queries_running.get(), self.queries_waiting.get());
+        vec![
+            MetricFamily::gauge(
+                "prometheus_engine_queries",
+                "Queries being evaluated or waiting for their turn.",
+            )
+            .value((running + waiting) as f64),
+            MetricFamily::gauge(
+                "prometheus_engine_queries_concurrent_max",
+                "Most queries evaluated at a time.",
+            )
+            .value(queries_max as f64),
+            MetricFamily::gauge("tidewatch_queries", "Queries, by what they are doing.")
+                .with(&[("state", "running")], running as f64)
+                .with(&[("state", "waiting")], waiting as f64),
+            MetricFamily::counter(
+                "tidewatch_queries_canceled_total",
+                "Queries that were stopped because their client had gone away.",
+            )
+            .value(self.queries_canceled.get() as f64),
         ]
     }
 }
@@ -74,8 +109,9 @@ impl HttpMetrics {
 pub fn register(registry: &Registry, state: &HttpState) {
     let state = state.downgrade();
     registry.register(move || {
-        let state = state.upgrade();
-        state.map_or_else(Vec::new, |state| state.metrics().families(state.readiness()))
+        state.upgrade().map_or_else(Vec::new, |state| {
+            state.metrics().families(state.readiness(), state.queries_max())
+        })
     });
 }
 
@@ -99,16 +135,16 @@ pub async fn layer(
     response
 }
 
-/// `/metrics`: everything the process says about itself.
+/// `/metrics`: everything the process says about itself. Not on the queries' pool: it has to
+/// answer while long queries keep that busy.
 pub async fn expose(State(state): State<HttpState>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Exposition::negotiate(accept);
-    let written =
-        state.run(move |state| Ok(write_exposition(format, &state.registry().gather()))).await;
-    match written {
+    let write = move || write_exposition(format, &state.registry().gather());
+    match tokio::task::spawn_blocking(write).await {
         Ok(text) => {
             (StatusCode::OK, [(header::CONTENT_TYPE, format.content_type())], text).into_response()
         }
-        Err(error) => error.into_response(),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }

@@ -10,6 +10,7 @@
 pub mod answer;
 mod api;
 pub mod cors;
+mod deadline;
 pub mod error;
 pub mod escaping;
 mod federate;
@@ -17,6 +18,7 @@ mod health;
 pub mod json;
 pub mod metrics;
 pub mod params;
+pub mod recovery;
 mod root;
 pub mod server;
 pub mod state;
@@ -45,6 +47,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/api/v1/admin/tsdb/clean_tombstones"),
     ("POST", "/api/v1/admin/tsdb/delete_series"),
     ("POST", "/api/v1/admin/tsdb/snapshot"),
+    ("GET", "/api/v1/features"),
     ("GET", "/api/v1/format_query"),
     ("POST", "/api/v1/format_query"),
     ("GET", "/api/v1/label/{name}/values"),

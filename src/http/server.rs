@@ -16,12 +16,13 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
+use super::deadline::DeadlineBody;
+use crate::model::limits::{HTTP_CONNECTIONS_MAX, HTTP_READ_TIMEOUT};
 use crate::runtime::{self, Shutdown};
 
 /// Limits of the server.
@@ -33,6 +34,8 @@ pub struct ServerOptions {
     /// connection counts, so this is also how long a connection may be idle.
     pub head_timeout: Duration,
     /// How long the gap between two pieces of a request's body may be.
+    pub body_gap_max: Duration,
+    /// How long a request's body may take in all.
     pub body_timeout: Duration,
     /// Largest head of a request, in bytes; a URL with a long query is part of it.
     pub head_bytes_max: usize,
@@ -45,16 +48,28 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> ServerOptions {
         ServerOptions {
-            // As in Prometheus (`--web.max-connections`).
-            connections_max: 512,
-            // Longer than the pause between two requests of the usual clients (15 s to 60 s), short
-            // enough that silent connections do not use up the number allowed.
-            head_timeout: Duration::from_secs(90),
-            body_timeout: Duration::from_secs(30),
+            connections_max: HTTP_CONNECTIONS_MAX,
+            head_timeout: HTTP_READ_TIMEOUT,
+            body_gap_max: Duration::from_secs(30),
+            body_timeout: HTTP_READ_TIMEOUT,
             // Grafana sends long queries in the URL when it is set to GET.
             head_bytes_max: 1 << 20,
             headers_max: 128,
             drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ServerOptions {
+    /// The defaults with what the configuration sets.
+    pub fn new(read_timeout: Duration, connections_max: usize) -> ServerOptions {
+        let default = ServerOptions::default();
+        ServerOptions {
+            connections_max,
+            head_timeout: read_timeout,
+            body_gap_max: default.body_gap_max.min(read_timeout),
+            body_timeout: read_timeout,
+            ..default
         }
     }
 }
@@ -71,15 +86,19 @@ pub async fn serve(
     options: ServerOptions,
     shutdown: Shutdown,
 ) -> usize {
-    let router = router.layer(RequestBodyTimeoutLayer::new(options.body_timeout));
     let connections = Arc::new(Semaphore::new(options.connections_max));
     let open = GracefulShutdown::new();
+    // Pulled by being dropped when this function ends: what is still open then is cut off, and
+    // with its connection a query is.
+    let (_cut_off, cut) = Shutdown::new();
     loop {
         tokio::select! {
             () = shutdown.requested() => break,
             accepted = accept(&listener, &connections) => match accepted {
                 Ok((stream, place)) => {
-                    serve_connection(stream, place, router.clone(), &options, &open);
+                    let connection = connection(stream, router.clone(), &options);
+                    let connection = open.watch(connection);
+                    serve_connection(connection, place, cut.clone());
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting an HTTP connection failed");
@@ -105,32 +124,44 @@ async fn accept(
     Ok((stream, place))
 }
 
-fn serve_connection(
+fn connection(
     stream: TcpStream,
-    place: OwnedSemaphorePermit,
     router: Router,
     options: &ServerOptions,
-    open: &GracefulShutdown,
-) {
-    let service = hyper::service::service_fn(move |request| answer(router.clone(), request));
-    let connection = http1::Builder::new()
+) -> impl GracefulConnection<Error = hyper::Error> + Send + use<> {
+    let (gap_max, limit) = (options.body_gap_max, options.body_timeout);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let request = request.map(|body| Body::new(DeadlineBody::new(body, gap_max, limit)));
+        answer(router.clone(), request)
+    });
+    http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.head_timeout)
         .max_buf_size(options.head_bytes_max)
         .max_headers(options.headers_max)
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = open.watch(connection);
+        .serve_connection(TokioIo::new(stream), service)
+}
+
+/// Serves one connection in a task of its own until it ends or `cut` is pulled.
+fn serve_connection(
+    connection: impl Future<Output = Result<(), hyper::Error>> + Send + 'static,
+    place: OwnedSemaphorePermit,
+    cut: Shutdown,
+) {
     runtime::spawn("http-connection", async move {
         let _place = place;
-        // What ends a connection early (a reset, a timeout, no HTTP) is the client's doing.
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "HTTP connection ended early");
+        tokio::select! {
+            // What ends a connection early (a reset, a timeout, no HTTP) is the client's doing.
+            ended = connection => if let Err(error) = ended {
+                tracing::debug!(%error, "HTTP connection ended early");
+            },
+            () = cut.requested() => {}
         }
     });
 }
 
-async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
-    router.oneshot(request.map(Body::new)).await
+async fn answer(router: Router, request: Request) -> Result<Response, Infallible> {
+    router.oneshot(request).await
 }
 
 /// Waits for the answers in progress; returns how many were not finished in time.

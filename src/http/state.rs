@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::model::{Clock, Labels, SeriesSource, Timestamp};
 use crate::promql::Engine;
 use crate::runtime::CpuPool;
 use crate::storage::Store;
-use crate::telemetry::Registry;
+use crate::telemetry::{Gauge, Registry};
 
 use super::cors::CorsOrigin;
 use super::error::{ApiError, ErrorKind};
 use super::metrics::{self, HttpMetrics};
+use super::recovery::RecoveryProgress;
 
 /// Most queries evaluated at a time; others wait (`--query.max-concurrency` of Prometheus).
 pub const QUERIES_MAX: usize = 20;
@@ -31,12 +32,8 @@ pub struct HttpOptions {
     pub lifecycle_enabled: bool,
     /// Which pages may call the API from a browser.
     pub cors_origin: CorsOrigin,
-    /// Command-line flags and their values, as `status/flags` shows them.
-    pub flags: BTreeMap<String, String>,
     /// What was built.
     pub build: BuildInfo,
-    /// Retention in words, as `status/runtimeinfo` shows it.
-    pub retention: String,
 }
 
 impl Default for HttpOptions {
@@ -46,9 +43,7 @@ impl Default for HttpOptions {
             admin_enabled: false,
             lifecycle_enabled: false,
             cors_origin: CorsOrigin::any(),
-            flags: BTreeMap::new(),
             build: BuildInfo::default(),
-            retention: String::new(),
         }
     }
 }
@@ -75,6 +70,10 @@ pub struct BuildInfo {
 pub struct LiveConfig {
     /// The configuration as YAML, secrets masked.
     pub yaml: String,
+    /// Command-line flags and the values in force, as `status/flags` shows them.
+    pub flags: BTreeMap<String, String>,
+    /// Retention in words, as `status/runtimeinfo` shows it.
+    pub retention: String,
     /// Labels attached to federated series.
     pub external_labels: Labels,
     /// Whether the latest reload succeeded.
@@ -87,6 +86,8 @@ impl Default for LiveConfig {
     fn default() -> LiveConfig {
         LiveConfig {
             yaml: String::new(),
+            flags: BTreeMap::new(),
+            retention: String::new(),
             external_labels: Labels::empty(),
             reload_ok: true,
             loaded_at: Timestamp(0),
@@ -120,20 +121,35 @@ pub enum LifecycleOrder {
 pub struct HttpState(Arc<Inner>);
 
 struct Inner {
-    engine: Arc<Engine>,
+    /// Read by every query, replaced by a reload; the lock is held for one clone of the handle.
+    queries: RwLock<Arc<Queries>>,
     /// Set once, when the store is open.
     store: OnceLock<(Arc<Store>, Arc<dyn SeriesSource>)>,
     pool: CpuPool,
     clock: Arc<dyn Clock>,
     options: HttpOptions,
     started_at: Timestamp,
-    queries: Semaphore,
     readiness: AtomicU8,
     /// Read by many requests, replaced by a reload; the lock is held for one clone of the handle.
     live: RwLock<Arc<LiveConfig>>,
     lifecycle: Option<mpsc::Sender<LifecycleOrder>>,
     registry: Registry,
     metrics: Arc<HttpMetrics>,
+    recovery: Arc<RecoveryProgress>,
+}
+
+/// What evaluates queries, and how many at a time.
+struct Queries {
+    engine: Arc<Engine>,
+    places: Arc<Semaphore>,
+    places_max: usize,
+}
+
+impl Queries {
+    fn new(engine: Arc<Engine>, places_max: usize) -> Queries {
+        let places_max = places_max.clamp(1, Semaphore::MAX_PERMITS);
+        Queries { engine, places: Arc::new(Semaphore::new(places_max)), places_max }
+    }
 }
 
 /// A handle that does not keep the state, and with it the store, alive.
@@ -161,17 +177,17 @@ impl HttpState {
     ) -> HttpState {
         let state = HttpState(Arc::new(Inner {
             started_at: clock.now(),
-            queries: Semaphore::new(options.queries_max.max(1)),
             readiness: AtomicU8::new(Readiness::Starting as u8),
             live: RwLock::default(),
             store: OnceLock::new(),
-            engine,
+            queries: RwLock::new(Arc::new(Queries::new(engine, options.queries_max))),
             pool,
             clock,
             options,
             lifecycle,
             registry,
             metrics: Arc::default(),
+            recovery: Arc::default(),
         }));
         metrics::register(&state.0.registry, &state);
         state
@@ -190,6 +206,11 @@ impl HttpState {
     /// The HTTP part's own metrics.
     pub fn metrics(&self) -> &Arc<HttpMetrics> {
         &self.0.metrics
+    }
+
+    /// Where whoever reads the journals back writes down how far it is.
+    pub fn recovery(&self) -> &Arc<RecoveryProgress> {
+        &self.0.recovery
     }
 
     /// Serves requests from `store` from now on. A second store is not taken.
@@ -226,8 +247,28 @@ impl HttpState {
     }
 
     /// The query engine.
-    pub fn engine(&self) -> &Engine {
-        &self.0.engine
+    pub fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.queries().engine)
+    }
+
+    /// Most queries evaluated at a time.
+    pub fn queries_max(&self) -> usize {
+        self.queries().places_max
+    }
+
+    /// Evaluates queries that come from now on with `engine`, at most `queries_max` at a time.
+    /// Those that wait or run under another number are counted apart until they end.
+    pub fn set_engine(&self, engine: Arc<Engine>, queries_max: usize) {
+        let mut slot = self.0.queries.write().expect("BUG: nobody panics holding this lock");
+        let mut queries = Queries::new(engine, queries_max);
+        if queries.places_max == slot.places_max {
+            queries.places = Arc::clone(&slot.places);
+        }
+        *slot = Arc::new(queries);
+    }
+
+    fn queries(&self) -> Arc<Queries> {
+        Arc::clone(&self.0.queries.read().expect("BUG: nobody panics holding this lock"))
     }
 
     /// The series, for handlers behind [`super::health::gate`].
@@ -281,25 +322,62 @@ impl HttpState {
     /// the client goes away.
     ///
     /// # Errors
-    /// Those of `job`, the pool is overloaded, or no place became free in time.
+    /// Those of `job`, the pool is overloaded, or no place became free within `patience`.
     pub async fn run_query<T: Send + 'static>(
         &self,
+        patience: Duration,
         job: impl FnOnce(&HttpState, Arc<AtomicBool>) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let _place = self.query_place(self.engine().options().timeout).await?;
+        let place = self.query_place(patience).await?;
         let cancel = CancelOnDrop::default();
         let flag = Arc::clone(&cancel.0);
-        self.run(move |state| job(state, flag)).await
+        self.run(move |state| {
+            // Held to the job's end: a query nobody waits for takes its place until it has stopped.
+            let _place = place;
+            let result = job(state, flag);
+            if result.as_ref().is_err_and(|error| error.kind == ErrorKind::Canceled) {
+                state.metrics().queries_canceled.inc();
+            }
+            result
+        })
+        .await
     }
 
-    async fn query_place(
-        &self,
-        patience: Duration,
-    ) -> Result<tokio::sync::SemaphorePermit<'_>, ApiError> {
-        match tokio::time::timeout(patience, self.0.queries.acquire()).await {
-            Ok(place) => Ok(place.expect("BUG: the semaphore is never closed")),
+    async fn query_place(&self, patience: Duration) -> Result<QueryPlace, ApiError> {
+        let _waiting = Counted::new(self.metrics(), |metrics| &metrics.queries_waiting);
+        let place = Arc::clone(&self.queries().places).acquire_owned();
+        match tokio::time::timeout(patience, place).await {
+            Ok(permit) => Ok(QueryPlace {
+                _permit: permit.expect("BUG: the semaphore is never closed"),
+                _running: Counted::new(self.metrics(), |metrics| &metrics.queries_running),
+            }),
             Err(_) => Err(ApiError::new(ErrorKind::Timeout, "query timed out in query queue")),
         }
+    }
+}
+
+/// A place among the concurrent queries, given back on drop.
+struct QueryPlace {
+    _permit: OwnedSemaphorePermit,
+    _running: Counted,
+}
+
+/// Counts in a gauge while it lives.
+struct Counted {
+    metrics: Arc<HttpMetrics>,
+    gauge: fn(&HttpMetrics) -> &Gauge,
+}
+
+impl Counted {
+    fn new(metrics: &Arc<HttpMetrics>, gauge: fn(&HttpMetrics) -> &Gauge) -> Counted {
+        gauge(metrics).add(1);
+        Counted { metrics: Arc::clone(metrics), gauge }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.gauge)(&self.metrics).add(-1);
     }
 }
 

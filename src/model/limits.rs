@@ -1,6 +1,8 @@
 //! Every limit on what comes from outside, each with its reason. Parts take these as defaults;
 //! configuration may lower or raise those that say so.
 
+use std::time::Duration;
+
 /// Longest accepted label name in bytes: beyond it a sender is confused, and each name is kept in
 /// every partition's symbol table.
 pub const LABEL_NAME_BYTES_MAX: usize = 1024;
@@ -17,6 +19,12 @@ pub const WRITE_BODY_BYTES_MAX: usize = 32 << 20;
 pub const WRITE_DECODED_BYTES_MAX: usize = 32 << 20;
 /// Largest form body of a query endpoint in bytes; a query longer than this is no query.
 pub const FORM_BODY_BYTES_MAX: usize = 10 << 20;
+/// Most HTTP connections open at a time; configurable (as in Prometheus: `--web.max-connections`).
+pub const HTTP_CONNECTIONS_MAX: usize = 512;
+/// How long reading an HTTP request may take, and a connection be idle; configurable. Longer than
+/// the pause between two requests of the usual clients (15 s to 60 s), short enough that silent
+/// connections do not use up the number allowed.
+pub const HTTP_READ_TIMEOUT: Duration = Duration::from_secs(90);
 /// How far in the future a sample may lie, in milliseconds: a sender whose clock is wrong must not
 /// close the current window for everybody (as in Prometheus).
 pub const SAMPLE_FUTURE_MS_MAX: i64 = 10 * 60 * 1000;

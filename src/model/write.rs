@@ -37,6 +37,13 @@ pub struct SeriesEntry<'a> {
     pub exemplars: u32,
 }
 
+impl<'a> SeriesEntry<'a> {
+    /// A series without samples, to be looked up.
+    pub fn of(labels: &'a [u8]) -> SeriesEntry<'a> {
+        SeriesEntry { labels, samples: 0, histograms: 0, exemplars: 0 }
+    }
+}
+
 impl<'a> WriteBatch<'a> {
     /// Adds a series with one float sample; the usual case.
     pub fn push_sample(&mut self, labels: &'a Labels, sample: Sample) {

@@ -267,6 +267,15 @@ pub enum BinaryOp {
 }
 
 impl BinaryOp {
+    /// Every operator, in the order of the type.
+    pub const ALL: [BinaryOp; 18] = {
+        use BinaryOp::*;
+        [
+            Add, Sub, Mul, Div, Mod, Pow, Atan2, Eq, Ne, Lt, Le, Gt, Ge, And, Or, Unless,
+            TrimUpper, TrimLower,
+        ]
+    };
+
     /// The operator as written.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -383,6 +392,32 @@ pub enum AggregateOp {
 }
 
 impl AggregateOp {
+    /// Every operator, in the order of the type.
+    pub const ALL: [AggregateOp; 14] = {
+        use AggregateOp::*;
+        [
+            Sum,
+            Avg,
+            Count,
+            Min,
+            Max,
+            Group,
+            Stddev,
+            Stdvar,
+            Topk,
+            Bottomk,
+            Quantile,
+            CountValues,
+            Limitk,
+            LimitRatio,
+        ]
+    };
+
+    /// Whether the operator is refused unless experimental functions are enabled.
+    pub const fn is_experimental(self) -> bool {
+        matches!(self, AggregateOp::Limitk | AggregateOp::LimitRatio)
+    }
+
     /// The operator as written.
     pub const fn as_str(self) -> &'static str {
         match self {

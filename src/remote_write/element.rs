@@ -33,9 +33,9 @@ pub struct Rejections {
 }
 
 impl Rejections {
-    /// Number of elements left out.
+    /// Number of elements left out, exemplars not counted.
     pub fn total(&self) -> u64 {
-        self.series + self.empty_series + self.histograms + self.exemplars
+        self.series + self.empty_series + self.histograms
     }
 
     /// Notes a reason, unless there are enough already; the sentence is only made when needed.
@@ -49,6 +49,7 @@ impl Rejections {
     pub fn merge_into(self, outcome: &mut WriteOutcome) {
         outcome.invalid_series += self.series;
         outcome.rejected += self.total();
+        outcome.exemplars_rejected += self.exemplars;
         outcome.reasons.extend(self.reasons);
         outcome.reasons.truncate(REASONS_MAX);
     }

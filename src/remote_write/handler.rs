@@ -3,6 +3,7 @@
 //! In: requests. Out: answers as [`respond`] has them. The body is read here, within bounds; all
 //! else happens on the CPU pool. Never here: decoding, storage.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use axum::routing::post;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{Semaphore, TryAcquireError};
 
-use crate::ingest::{Ingest, WriteOutcome};
+use crate::ingest::{Ingest, IngestError, WriteOutcome};
 use crate::model::limits::WRITE_BODY_BYTES_MAX;
 use crate::runtime::CpuPool;
 
@@ -118,8 +119,21 @@ async fn read(body: Body) -> Result<Bytes, WriteError> {
     match in_time.map_err(|_| WriteError::BodyTimeout)? {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(WriteError::BodyTooLarge),
+        Err(error) if timed_out(&*error) => Err(WriteError::BodyTimeout),
         Err(error) => Err(WriteError::Body(error.to_string())),
     }
+}
+
+/// Whether the server gave up waiting for the body, before we did.
+fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(this) = error {
+        if this.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        error = this.source();
+    }
+    false
 }
 
 fn count(
@@ -137,7 +151,10 @@ fn count(
     } else {
         requests.failed.add(1);
     }
-    if let Ok(outcome) = result {
-        metrics.add_outcome(outcome);
+    match result {
+        Ok(outcome) | Err(WriteError::Ingest(IngestError::Rejected(outcome))) => {
+            metrics.add_outcome(outcome);
+        }
+        Err(_) => {}
     }
 }

@@ -34,8 +34,10 @@ pub struct RemoteWriteMetrics {
     pub histograms: Counter,
     /// Exemplars written.
     pub exemplars: Counter,
-    /// Elements that were not written because they are not acceptable.
+    /// Series, samples and histograms that were not written because they are not acceptable.
     pub rejected: Counter,
+    /// Exemplars that were not written because they are not acceptable.
+    pub exemplars_rejected: Counter,
     /// Series left out because their labels are not valid: what Prometheus calls
     /// `prometheus_api_remote_write_invalid_labels_samples_total`.
     pub invalid_labels_samples: Counter,
@@ -61,6 +63,7 @@ impl RemoteWriteMetrics {
         self.histograms.add(outcome.histograms);
         self.exemplars.add(outcome.exemplars);
         self.rejected.add(outcome.rejected);
+        self.exemplars_rejected.add(outcome.exemplars_rejected);
         self.invalid_labels_samples.add(outcome.invalid_series);
     }
 
@@ -87,9 +90,14 @@ impl RemoteWriteMetrics {
             .value(self.exemplars.get() as f64),
             counter(
                 "tidewatch_remote_write_rejected_total",
-                "Series, samples, histograms and exemplars that were not acceptable.",
+                "Series, samples and histograms that were not acceptable.",
             )
             .value(self.rejected.get() as f64),
+            counter(
+                "tidewatch_remote_write_exemplars_rejected_total",
+                "Exemplars that were not acceptable.",
+            )
+            .value(self.exemplars_rejected.get() as f64),
             counter(
                 "prometheus_api_remote_write_invalid_labels_samples_total",
                 "Series left out because their labels were not valid.",

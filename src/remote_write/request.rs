@@ -91,16 +91,12 @@ fn parse_and_submit<'a>(
     batch: &mut WriteBatch<'a>,
     ingest: &Ingest,
 ) -> Result<(Option<Submitted>, Rejections), WriteError> {
-    let (mut rejections, mode) = match version {
+    let (rejections, mode) = match version {
         Version::V1 => (v1::parse(decoded, labels, batch)?, WriteMode::Whole),
         Version::V2 => (v2::parse(decoded, labels, batch)?, WriteMode::Partial),
     };
-    if version == Version::V1 {
-        // Exemplars do not count in this version, neither for us nor for the sender.
-        rejections.exemplars = 0;
-        if rejections.histograms > 0 {
-            return Err(IngestError::Rejected(whole(rejections)).into());
-        }
+    if version == Version::V1 && rejections.histograms > 0 {
+        return Err(IngestError::Rejected(whole(rejections)).into());
     }
     if batch.is_empty() {
         return Ok((None, rejections));

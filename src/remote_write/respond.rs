@@ -14,6 +14,9 @@
 //! | too much to do, or the body is slow to arrive | 503 with `Retry-After` | the same |
 //! | cannot write | 500 | 500 |
 //!
+//! A bad exemplar is left out and counted; it makes the answer to remote write 2.0 a 400, and that
+//! to remote write 1.0 no other, as in Prometheus.
+//!
 //! Overload is 503, not 429: senders retry 503 always, 429 only when told to. Every answer to a
 //! remote write 2.0 request says in three headers how much was written. For labels that are not
 //! valid Prometheus' receiver answers remote write 1.0 with 204; the specification asks for 400,
@@ -105,7 +108,7 @@ impl From<IngestError> for WriteError {
 /// The answer to a request. `version` is `None` when the headers did not name one.
 pub fn respond(version: Option<Version>, result: &Result<WriteOutcome, WriteError>) -> Response {
     let mut response = match result {
-        Ok(outcome) if outcome.rejected == 0 => StatusCode::NO_CONTENT.into_response(),
+        Ok(outcome) if is_complete(version, outcome) => StatusCode::NO_CONTENT.into_response(),
         Ok(outcome) => plain(StatusCode::BAD_REQUEST, &reasons(outcome)),
         Err(error) => plain(status(error), &sentence(error)),
     };
@@ -118,6 +121,11 @@ pub fn respond(version: Option<Version>, result: &Result<WriteOutcome, WriteErro
         insert_written(headers, result.as_ref().unwrap_or(&nothing));
     }
     response
+}
+
+fn is_complete(version: Option<Version>, outcome: &WriteOutcome) -> bool {
+    let exemplars_count = version == Some(Version::V2);
+    outcome.rejected == 0 && (outcome.exemplars_rejected == 0 || !exemplars_count)
 }
 
 fn status(error: &WriteError) -> StatusCode {
@@ -145,9 +153,10 @@ fn sentence(error: &WriteError) -> String {
 /// The reasons of an outcome, one a line, and how many were not spelled out.
 fn reasons(outcome: &WriteOutcome) -> String {
     let mut text = outcome.reasons.join("\n");
-    let unsaid = outcome.rejected.saturating_sub(outcome.reasons.len() as u64);
+    let rejected = outcome.rejected + outcome.exemplars_rejected;
+    let unsaid = rejected.saturating_sub(outcome.reasons.len() as u64);
     if text.is_empty() {
-        text = format!("{} elements of the request are not acceptable", outcome.rejected);
+        text = format!("{rejected} elements of the request are not acceptable");
     } else if unsaid > 0 {
         text.push_str(&format!("\nand {unsaid} more"));
     }
@@ -176,7 +185,15 @@ mod tests {
 
     fn outcome(rejected: u64, invalid_series: u64) -> WriteOutcome {
         let reasons = (0..rejected.min(2)).map(|i| format!("reason {i}")).collect();
-        WriteOutcome { samples: 7, histograms: 2, exemplars: 1, rejected, invalid_series, reasons }
+        WriteOutcome {
+            samples: 7,
+            histograms: 2,
+            exemplars: 1,
+            rejected,
+            exemplars_rejected: 0,
+            invalid_series,
+            reasons,
+        }
     }
 
     async fn text(response: Response) -> String {
@@ -205,6 +222,13 @@ mod tests {
         assert_eq!(text(v2).await, "reason 0\nreason 1\nand 3 more\n");
         let v1 = respond(Some(Version::V1), &Ok(outcome(1, 1)));
         assert_eq!((v1.status(), written(&v1)), (StatusCode::BAD_REQUEST, None));
+    }
+
+    #[test]
+    fn a_bad_exemplar_counts_in_v2_only() {
+        let outcome = || Ok(WriteOutcome { exemplars_rejected: 1, ..outcome(0, 0) });
+        assert_eq!(respond(Some(Version::V1), &outcome()).status(), StatusCode::NO_CONTENT);
+        assert_eq!(respond(Some(Version::V2), &outcome()).status(), StatusCode::BAD_REQUEST);
     }
 
     #[test]

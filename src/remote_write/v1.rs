@@ -47,7 +47,7 @@ pub fn parse<'a>(
             reader.varint()?;
             series(reader.delimited()?, batch, &mut rest)?;
         } else {
-            other_field(&mut reader, batch)?;
+            other_field(&mut reader, batch, &mut rest)?;
         }
     }
     let Rest { spill, moved, rejections } = rest;
@@ -198,8 +198,10 @@ fn push_exemplar(
     within(batch.exemplars.len(), EXEMPLARS_MAX, "exemplars")?;
     match exemplar_labels(body) {
         Ok(labels) => batch.exemplars.push(Exemplar { labels, value, timestamp }),
-        // As in Prometheus an exemplar is no reason to refuse a request of this version.
-        Err(_) => rejections.exemplars += 1,
+        Err(error) => {
+            rejections.exemplars += 1;
+            rejections.explain(|| format!("exemplar is not valid: {error}"));
+        }
     }
     Ok(())
 }
@@ -216,13 +218,18 @@ pub(super) fn check_exemplar_labels(labels: Labels) -> Result<Labels, LabelError
     if bytes > EXEMPLAR_LABELS_BYTES_MAX { Err(LabelError::TooLarge(bytes)) } else { Ok(labels) }
 }
 
-/// A field of the request that is not a series, or one with an unusual key.
+/// A field of the request that is not a series, or a series whose key is written longer than it
+/// has to be, which is legal.
 #[cold]
-fn other_field(reader: &mut Reader<'_>, batch: &mut WriteBatch<'_>) -> Result<(), WireError> {
+fn other_field<'a>(
+    reader: &mut Reader<'a>,
+    batch: &mut WriteBatch<'a>,
+    rest: &mut Rest<'a>,
+) -> Result<(), WireError> {
     const MESSAGE: &str = Version::V1.message();
     let Some(field) = reader.field()? else { return Ok(()) };
     match field.number {
-        1 => Err(field.wrong_type(MESSAGE)),
+        1 => series(field.bytes(MESSAGE)?, batch, rest),
         3 => push_metadata(batch, field.bytes(MESSAGE)?),
         4 | 5 => Err(WireError::OtherVersion(MESSAGE)),
         _ => Ok(()),

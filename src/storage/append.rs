@@ -45,7 +45,7 @@ impl<'a> Appender<'a> {
 
     /// Most series that may be alive.
     pub fn series_max(&self) -> usize {
-        self.inner.series_max
+        self.inner.series_max.load(Ordering::Relaxed)
     }
 
     /// Why writes are refused now, if they are.
@@ -62,11 +62,9 @@ impl<'a> Appender<'a> {
 
     /// Number of the series with these labels, created when new; `None` when there are too many.
     pub fn get_or_create(&self, labels: &Labels) -> Option<u32> {
-        let before = self.inner.head.len();
-        let series = self.inner.head.get_or_create(labels, self.inner.series_max);
-        let created = self.inner.head.len().saturating_sub(before);
-        self.inner.metrics.created_series.fetch_add(created as u64, Ordering::Relaxed);
-        series
+        let (series, created) = self.inner.head.get_or_insert(labels, self.series_max())?;
+        self.inner.metrics.created_series.fetch_add(u64::from(created), Ordering::Relaxed);
+        Some(series)
     }
 
     /// Appends the samples and queues them for the journal. `acknowledge` is told when they are on
@@ -90,10 +88,10 @@ impl<'a> Appender<'a> {
             exemplar_series: &series.exemplars,
             exemplars: &batch.exemplars,
         };
-        let mut bytes = Vec::new();
-        encode_samples(&record, &mut bytes)
-            .map_err(|e| QueueError::Stopped(StorageError::corrupted(inner.dir.root(), e)))?;
         let windows = windows_of(&record);
+        let mut bytes = Vec::new();
+        encode_samples(&record, &windows, &mut bytes)
+            .map_err(|e| QueueError::Stopped(StorageError::corrupted(inner.dir.root(), e)))?;
         let mut touched = series.samples.clone();
         touched.dedup();
         touched.extend(series.histograms.iter().chain(&series.exemplars));

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::data_dir::DataDir;
+use super::data_dir::{DataDir, SMALL_CACHE_BYTES};
 use super::error::StorageError;
 use crate::model::{MetricMetadata, MetricType};
 
@@ -28,7 +28,7 @@ const METADATA: TableDefinition<'_, (&str, u32), (u8, &str, &str)> =
 #[derive(Debug)]
 pub struct Control {
     path: PathBuf,
-    database: Database,
+    pub(super) database: Database,
     metadata: Mutex<BTreeMap<String, Vec<MetricMetadata>>>,
 }
 
@@ -39,7 +39,7 @@ impl Control {
     /// It cannot be opened, is damaged, or the directory was written by a newer version.
     pub fn open(dir: &DataDir) -> Result<Control, StorageError> {
         let path = dir.control_path();
-        let database = dir.open_database(&path)?;
+        let database = dir.open_database(&path, SMALL_CACHE_BYTES)?;
         let control = Control { path, database, metadata: Mutex::default() };
         let found = control.read_version()?;
         match found {
@@ -97,7 +97,11 @@ impl Control {
         self.metadata.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn error(&self, operation: &'static str, error: impl Into<redb::Error>) -> StorageError {
+    pub(super) fn error(
+        &self,
+        operation: &'static str,
+        error: impl Into<redb::Error>,
+    ) -> StorageError {
         StorageError::database(operation, &self.path, error)
     }
 
@@ -158,7 +162,7 @@ impl Control {
         })
     }
 
-    fn commit(
+    pub(super) fn commit(
         &self,
         change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), StorageError> {

@@ -14,15 +14,24 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use redb::{Database, StorageBackend};
 
 use super::error::StorageError;
 use super::window::Day;
 
-/// Page cache of one database file in bytes. Packs have a cache of their own, journals are only
-/// written: a large cache here would hold everything twice.
-const PAGE_CACHE_BYTES: usize = 8 << 20;
+/// Page cache of a partition in bytes. Packs have a cache of their own: a large cache here would
+/// hold everything twice.
+pub const PARTITION_CACHE_BYTES: usize = 4 << 20;
+/// Page cache of a database file that is hardly ever read, in bytes.
+pub const SMALL_CACHE_BYTES: usize = 1 << 20;
+
+/// How often the lock is tried for, with [`LOCK_PAUSE`] between: a predecessor may be about to end,
+/// and a child process that is being started holds copies of our open files for a moment.
+const LOCK_TRIES: u32 = 50;
+/// See [`LOCK_TRIES`].
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens the bytes of a database file, created when absent. The seam at which crash tests put their
 /// own disk.
@@ -53,10 +62,15 @@ impl DataDir {
             .write(true)
             .open(&path)
             .map_err(|e| StorageError::io("opening lock file", &path, &e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StorageError::Locked(root.to_owned())),
-            Err(TryLockError::Error(e)) => return Err(StorageError::io("locking", &path, &e)),
+        let mut tries = LOCK_TRIES;
+        loop {
+            tries -= 1;
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries > 0 => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(StorageError::Locked(root.to_owned())),
+                Err(TryLockError::Error(e)) => return Err(StorageError::io("locking", &path, &e)),
+            }
         }
         let open_backend = open_backend.unwrap_or_else(|| Arc::new(open_file));
         Ok(DataDir { root: root.to_owned(), open_backend, _lock: lock })
@@ -119,14 +133,15 @@ impl DataDir {
     }
 
     /// Opens a database file, created when absent; a new file's name is on disk when this returns.
+    /// `cache_bytes` is what its page cache may take.
     ///
     /// # Errors
     /// The file cannot be opened, or is damaged.
-    pub fn open_database(&self, path: &Path) -> Result<Database, StorageError> {
+    pub fn open_database(&self, path: &Path, cache_bytes: usize) -> Result<Database, StorageError> {
         if !path.exists() {
             self.create_database(path)?;
         }
-        self.open_existing(path)
+        self.open_existing(path, cache_bytes)
     }
 
     /// Creates an empty database under another name and renames it when it is complete: power lost
@@ -137,17 +152,17 @@ impl DataDir {
             fs::remove_file(&unfinished)
                 .map_err(|e| StorageError::io("removing", &unfinished, &e))?;
         }
-        drop(self.open_existing(&unfinished)?);
+        drop(self.open_existing(&unfinished, SMALL_CACHE_BYTES)?);
         fs::rename(&unfinished, path)
             .map_err(|e| StorageError::io("renaming new database file", &unfinished, &e))?;
         self.sync_directory(path)
     }
 
-    fn open_existing(&self, path: &Path) -> Result<Database, StorageError> {
+    fn open_existing(&self, path: &Path, cache_bytes: usize) -> Result<Database, StorageError> {
         let backend = (self.open_backend)(path)
             .map_err(|e| StorageError::io("opening database file", path, &e))?;
         let mut builder = Database::builder();
-        builder.set_cache_size(PAGE_CACHE_BYTES);
+        builder.set_cache_size(cache_bytes);
         // redb may panic on pages that are damaged in places its checksums do not cover.
         let open = AssertUnwindSafe(|| builder.create_with_backend(Backend(backend)));
         let opened = panic::catch_unwind(open)
@@ -237,6 +252,18 @@ mod tests {
     }
 
     #[test]
+    fn a_predecessor_that_is_about_to_end_is_waited_for() {
+        let root = tempfile::tempdir().expect("temporary directory");
+        let first = DataDir::open(root.path(), None).expect("opens");
+        let ending = std::thread::spawn(move || {
+            std::thread::sleep(5 * LOCK_PAUSE);
+            drop(first);
+        });
+        DataDir::open(root.path(), None).expect("opens once the first is gone");
+        ending.join().expect("no panic");
+    }
+
+    #[test]
     fn files_are_listed_and_strangers_ignored() {
         let root = tempfile::tempdir().expect("temporary directory");
         let dir = DataDir::open(root.path(), None).expect("opens");
@@ -260,7 +287,8 @@ mod tests {
         let dir = DataDir::open(root.path(), None).expect("opens");
         let path = dir.journal_path(1);
         fs::write(&path, vec![7; 8192]).expect("written");
-        let error = dir.open_database(&path).expect_err("not a database").to_string();
+        let error =
+            dir.open_database(&path, SMALL_CACHE_BYTES).expect_err("not a database").to_string();
         assert!(error.contains("0000000001.redb"), "{error}");
     }
 }

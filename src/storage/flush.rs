@@ -1,49 +1,23 @@
 //! The flush: whole windows go from the head to their partitions.
 //!
 //! In: a cut-off. Out: packs on disk, journal files removed. A query sees every sample exactly once
-//! throughout: windows taken out of the head stay readable in [`Flushing`] until the commit is
-//! published, and taking and publishing happen while no query starts.
+//! throughout: windows stay in the head, frozen, until the commit is published; dropping them and
+//! publishing happen while no query starts.
 //!
-//! When a partition cannot be written its windows stay in [`Flushing`], readable, and the next call
-//! tries again; the journal keeps them safe.
+//! When a partition cannot be written its windows stay frozen, readable, and the next call tries
+//! again; the journal keeps them safe.
 
-use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use super::error::StorageError;
-use super::head::TakenWindow;
-use super::head::series::WindowData;
 use super::store::Inner;
 use super::window::{Day, Window};
-
-/// Windows on their way to disk, each day's ascending by series number.
-#[derive(Clone, Debug, Default)]
-pub struct Flushing {
-    days: BTreeMap<Day, Arc<Vec<TakenWindow>>>,
-}
-
-impl Flushing {
-    /// Adds to `out` the windows of a series that overlap `start..=end` (ms).
-    pub fn collect(&self, series: u32, start: i64, end: i64, out: &mut Vec<WindowData>) {
-        for windows in self.days.values() {
-            let from = windows.partition_point(|taken| taken.series < series);
-            let same = windows[from..].iter().take_while(|taken| taken.series == series);
-            let wanted = same.filter(|taken| taken.data.window.overlaps(start, end));
-            out.extend(wanted.map(|taken| taken.data.clone()));
-        }
-    }
-
-    /// Whether nothing is on its way.
-    pub fn is_empty(&self) -> bool {
-        self.days.is_empty()
-    }
-}
 
 /// A flush that has begun.
 #[derive(Clone, Copy, Debug)]
 pub struct FlushState {
-    /// Windows up to this one were taken.
+    /// Windows up to this one were frozen.
     cutoff: Window,
     /// Journal files up to this one hold nothing else of these windows.
     boundary: u64,
@@ -61,8 +35,7 @@ impl Inner {
             Some(begun) => begun,
             None => *state.insert(self.begin_flush(cutoff)?),
         };
-        let days: Vec<Day> = self.flushing().days.keys().copied().collect();
-        for day in days {
+        for day in self.head.frozen_days() {
             self.flush_day(day, begun.boundary)?;
         }
         *state = None;
@@ -70,13 +43,8 @@ impl Inner {
         self.remove_journals(begun)
     }
 
-    /// What is on its way to disk.
-    pub(super) fn flushing(&self) -> Arc<Flushing> {
-        Arc::clone(&self.flushing.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Rotates the journal and takes the windows out of the head, with appends and queries kept
-    /// out, so that the old journal files hold exactly what was taken or stays in the head.
+    /// Rotates the journal and freezes the windows in the head, with appends and queries kept out,
+    /// so that the old journal files hold exactly what is frozen or stays in the head.
     fn begin_flush(&self, cutoff: Window) -> Result<FlushState, StorageError> {
         let (boundary, closed) = {
             let mut epoch = self.epoch.write().unwrap_or_else(PoisonError::into_inner);
@@ -84,13 +52,7 @@ impl Inner {
             let closed = self.journal.rotate(*epoch + 1)?;
             let boundary = *epoch;
             *epoch += 1;
-            let mut days: BTreeMap<Day, Vec<TakenWindow>> = BTreeMap::new();
-            for taken in self.head.take_windows(|window| window <= cutoff) {
-                days.entry(taken.data.window.day()).or_default().push(taken);
-            }
-            let days = days.into_iter().map(|(day, taken)| (day, Arc::new(taken))).collect();
-            *self.flushing.write().unwrap_or_else(PoisonError::into_inner) =
-                Arc::new(Flushing { days });
+            self.head.freeze(cutoff);
             self.open_windows().retain(|window| *window > cutoff);
             (boundary, closed)
         };
@@ -101,18 +63,14 @@ impl Inner {
     }
 
     fn flush_day(&self, day: Day, boundary: u64) -> Result<(), StorageError> {
-        let Some(taken) = self.flushing().days.get(&day).cloned() else { return Ok(()) };
         let partition = self.partitions.open_or_create(day)?;
-        let written = partition.write(&taken, boundary)?;
+        let written = partition.write(&self.head, &self.head.frozen(day), boundary)?;
         let samples: u64 = written.windows.iter().map(|info| info.samples).sum();
         self.metrics.flushed_samples.fetch_add(samples, Ordering::Relaxed);
         self.head.set_partition_ids(day.0, &written.ids);
         let _no_queries = self.visibility.write().unwrap_or_else(PoisonError::into_inner);
         partition.publish(written.windows);
-        let mut flushing = self.flushing.write().unwrap_or_else(PoisonError::into_inner);
-        let mut rest = Flushing::clone(&flushing);
-        rest.days.remove(&day);
-        *flushing = Arc::new(rest);
+        self.head.drop_frozen(day);
         Ok(())
     }
 

@@ -23,6 +23,7 @@ pub mod journal;
 mod merge;
 pub mod metrics;
 pub mod pack;
+mod part_state;
 pub mod partition;
 mod partitions;
 pub mod recover;
@@ -33,5 +34,6 @@ pub mod window;
 
 pub use append::{Appender, BatchSeries};
 pub use error::StorageError;
+pub use part_state::StateChange;
 pub use recover::RecoveryProgress;
-pub use store::{Cardinality, Store, StoreOptions, StoreStats};
+pub use store::{Cardinality, Store, StoreLimits, StoreOptions, StoreStats};

@@ -4,7 +4,15 @@
 //! partitions already. Never here: repairs; a journal that does not decode stops the start with the
 //! file's name, and nothing is changed.
 
+//!
+//! A thread reads ahead; records are decoded, and samples put into the head's shards, on all cores.
+
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use crossbeam::channel::{Sender, bounded};
+use rayon::prelude::*;
 
 use super::data_dir::DataDir;
 use super::error::StorageError;
@@ -16,6 +24,16 @@ use super::journal::record::{self, Record, SamplesRecord};
 use super::partition::flushed_up_to;
 use super::partitions::Partitions;
 use super::window::Window;
+use crate::model::limits::SERIES_MAX;
+use crate::model::{Labels, SeriesEntry};
+
+/// Bytes of records that are decoded and appended together; decoded they take about eight times
+/// as much.
+const BATCH_BYTES: usize = 1 << 20;
+/// Batches read ahead.
+const BATCHES_AHEAD: usize = 2;
+/// Largest series number a journal may use: numbers are used again when their series end.
+const SERIES_NUMBER_MAX: u32 = 4 * SERIES_MAX as u32;
 
 /// How far recovery is; for a progress line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,18 +73,24 @@ pub fn recover(
         next_sequence: sequences.last().map_or(1, |last| last + 1),
         ..Recovered::default()
     };
-    let mut flushed = FlushedWindows { partitions, known: HashMap::new() };
+    let flushed = FlushedWindows { partitions, known: Mutex::default() };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .thread_name(|i| format!("tidewatch-recover-{i}"))
+        .build()
+        .map_err(|e| {
+            StorageError::Io("starting threads to read", dir.root().to_owned(), e.to_string())
+        })?;
     for sequence in sequences {
         let file = JournalFile::open(dir, sequence)?;
         let mut replay = Replay {
             head,
-            flushed: &mut flushed,
+            flushed: &flushed,
             sequence,
-            series: HashMap::default(),
+            series: Vec::new(),
             windows: BTreeSet::new(),
             samples: 0,
         };
-        let bytes = replay.file(&file)?;
+        let bytes = replay.file(&file, &pool)?;
         recovered.samples += replay.samples;
         let windows = replay.windows;
         drop(file);
@@ -85,17 +109,18 @@ pub fn recover(
 /// Up to which journal file each window is in its partition.
 struct FlushedWindows<'a> {
     partitions: &'a Partitions,
-    known: HashMap<Window, Option<u64>>,
+    known: Mutex<HashMap<Window, Option<u64>>>,
 }
 
 impl FlushedWindows<'_> {
-    fn contains(&mut self, window: Window, sequence: u64) -> Result<bool, StorageError> {
-        let up_to = match self.known.get(&window) {
+    fn contains(&self, window: Window, sequence: u64) -> Result<bool, StorageError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let up_to = match known.get(&window) {
             Some(up_to) => *up_to,
             None => {
                 let partition = self.partitions.get(window.day())?;
                 let up_to = partition.and_then(|p| flushed_up_to(&p.view(), window));
-                self.known.insert(window, up_to);
+                known.insert(window, up_to);
                 up_to
             }
         };
@@ -103,88 +128,199 @@ impl FlushedWindows<'_> {
     }
 }
 
+/// Whole records, read but not decoded.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    records: Vec<Range<usize>>,
+}
+
+/// Cuts a file's blocks into batches.
+fn read_batches(file: &JournalFile, batches: &Sender<Batch>) -> Result<u64, StorageError> {
+    let corrupted = |what: &str| StorageError::corrupted(file.path(), what);
+    let mut batch = Batch::default();
+    let mut cut = 0;
+    let mut total = 0;
+    file.for_each_block(|block| {
+        batch.bytes.extend_from_slice(block);
+        total += block.len() as u64;
+        while let Some(length) = record::length(&batch.bytes[cut..]).map_err(corrupted)? {
+            batch.records.push(cut..cut + length);
+            cut += length;
+        }
+        if cut >= BATCH_BYTES {
+            let next = Batch { bytes: batch.bytes.split_off(cut), records: Vec::new() };
+            cut = 0;
+            // nobody takes it: the other side failed, and tells why
+            let _ = batches.send(std::mem::replace(&mut batch, next));
+        }
+        Ok(())
+    })?;
+    if cut < batch.bytes.len() {
+        return Err(corrupted("it ends inside a record"));
+    }
+    let _ = batches.send(batch); // as above
+    Ok(total)
+}
+
 /// Replays one file.
-struct Replay<'a, 'b> {
+struct Replay<'a> {
     head: &'a Head,
-    flushed: &'a mut FlushedWindows<'b>,
+    flushed: &'a FlushedWindows<'a>,
     sequence: u64,
     /// Series number in the file -> in the head.
-    series: HashMap<u32, u32, foldhash::fast::RandomState>,
+    series: Vec<u32>,
     windows: BTreeSet<Window>,
     samples: u64,
 }
 
-impl Replay<'_, '_> {
-    fn file(&mut self, file: &JournalFile) -> Result<u64, StorageError> {
-        let corrupted = |what: &str| StorageError::corrupted(file.path(), what);
-        let mut stream: Vec<u8> = Vec::new();
-        let mut bytes = 0;
-        file.for_each_block(|block| {
-            stream.extend_from_slice(block);
-            bytes += block.len() as u64;
-            let mut used = 0;
-            while let Some((record, length)) = record::decode(&stream[used..]).map_err(corrupted)? {
-                self.record(record)
-                    .map_err(|error| error.unwrap_or_else(|| corrupted(UNDECLARED)))?;
-                used += length;
-            }
-            stream.drain(..used);
-            Ok(())
-        })?;
-        if stream.is_empty() { Ok(bytes) } else { Err(corrupted("it ends inside a record")) }
+impl Replay<'_> {
+    /// Puts the file's content into the head; returns its size in bytes.
+    fn file(&mut self, file: &JournalFile, pool: &rayon::ThreadPool) -> Result<u64, StorageError> {
+        let (sender, batches) = bounded(BATCHES_AHEAD);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(move || read_batches(file, &sender));
+            let replayed = batches.iter().try_for_each(|batch| {
+                pool.install(|| self.batch(&batch)).map_err(|error| match error {
+                    ReplayError::Storage(error) => error,
+                    ReplayError::Corrupted(what) => StorageError::corrupted(file.path(), what),
+                })
+            });
+            drop(batches);
+            let read = reader.join().unwrap_or(Err(StorageError::Closed));
+            replayed.and(read)
+        })
     }
 
-    /// Applies a record; `None` as error when it names a series that was not declared.
-    fn record(&mut self, record: Record) -> Result<(), Option<StorageError>> {
-        match record {
-            Record::Series(number, labels) => {
-                let series = self.head.get_or_create(&labels, usize::MAX).ok_or(None)?;
-                self.series.insert(number, series);
-                Ok(())
+    fn batch(&mut self, batch: &Batch) -> Result<(), ReplayError> {
+        let records: Result<Vec<Option<Record>>, ReplayError> = batch
+            .records
+            .par_iter()
+            .map(|range| self.decode(&batch.bytes[range.clone()]))
+            .collect();
+        let (mut declared, mut samples) = (Vec::new(), Vec::new());
+        for record in records?.into_iter().flatten() {
+            match record {
+                Record::Series(number, labels) => declared.push((number, labels)),
+                Record::Samples(record) => samples.push(record),
             }
-            Record::Samples(samples) => self.samples(samples),
+        }
+        self.declare(&declared)?;
+        self.append(samples)
+    }
+
+    /// Decodes a record; `None` when all its windows are in partitions.
+    fn decode(&self, record: &[u8]) -> Result<Option<Record>, ReplayError> {
+        if let Some(windows) = record::windows(record).filter(|windows| !windows.is_empty()) {
+            let flushed = |window| self.flushed.contains(window, self.sequence);
+            let flushed: Result<Vec<bool>, StorageError> =
+                windows.into_iter().map(flushed).collect();
+            if flushed.map_err(ReplayError::Storage)?.into_iter().all(|flushed| flushed) {
+                return Ok(None);
+            }
+        }
+        match record::decode(record).map_err(ReplayError::Corrupted)? {
+            Some((record, _)) => Ok(Some(record)),
+            None => Err(ReplayError::Corrupted("a record is cut short")),
         }
     }
 
-    fn samples(&mut self, mut record: SamplesRecord) -> Result<(), Option<StorageError>> {
-        self.translate(&mut record.series, |i| record.samples[i].timestamp.0)?;
-        self.translate(&mut record.histogram_series, |i| record.histograms[i].timestamp)?;
-        self.translate(&mut record.exemplar_series, |i| record.exemplars[i].timestamp.0)?;
-        self.samples += (record.samples.len() + record.histograms.len()) as u64;
-        self.head.append(&record.series, &record.samples);
-        if !record.histograms.is_empty() {
-            self.head.append_histograms(&record.histogram_series, &record.histograms);
-        }
-        if !record.exemplars.is_empty() {
-            self.head.append_exemplars(&record.exemplar_series, &record.exemplars);
+    /// Notes the head's numbers of series, created where they are new.
+    fn declare(&mut self, declared: &[(u32, Labels)]) -> Result<(), ReplayError> {
+        let entries: Vec<SeriesEntry<'_>> =
+            declared.iter().map(|(_, labels)| SeriesEntry::of(labels.as_packed())).collect();
+        let mut found = Vec::with_capacity(entries.len());
+        self.head.find(&entries, &mut found);
+        for ((number, labels), known) in declared.iter().zip(found) {
+            if *number > SERIES_NUMBER_MAX {
+                return Err(ReplayError::Corrupted("a series number is out of range"));
+            }
+            let series = match known {
+                NO_SERIES => self.head.get_or_create(labels, usize::MAX),
+                known => Some(known),
+            };
+            let index = *number as usize;
+            if self.series.len() <= index {
+                self.series.resize(index + 1, NO_SERIES);
+            }
+            self.series[index] = series.ok_or(ReplayError::Corrupted("it has too many series"))?;
         }
         Ok(())
     }
 
+    fn append(&mut self, mut records: Vec<SamplesRecord>) -> Result<(), ReplayError> {
+        let translated: Result<Vec<BTreeSet<Window>>, ReplayError> =
+            records.par_iter_mut().map(|record| self.translate_record(record)).collect();
+        self.windows.extend(translated?.into_iter().flatten());
+        let batches: Vec<_> = records
+            .iter()
+            .map(|record| (record.series.as_slice(), record.samples.as_slice()))
+            .collect();
+        self.head.append_all(&batches);
+        for record in &records {
+            let floats = record.series.iter().filter(|series| **series != NO_SERIES).count();
+            self.samples += (floats + record.histograms.len()) as u64;
+            if !record.histograms.is_empty() {
+                self.head.append_histograms(&record.histogram_series, &record.histograms);
+            }
+            if !record.exemplars.is_empty() {
+                self.head.append_exemplars(&record.exemplar_series, &record.exemplars);
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the file's series numbers by the head's; returns the windows that are not flushed.
+    fn translate_record(
+        &self,
+        record: &mut SamplesRecord,
+    ) -> Result<BTreeSet<Window>, ReplayError> {
+        let mut windows = BTreeSet::new();
+        let SamplesRecord { series, samples, .. } = record;
+        self.translate(series, |i| samples[i].timestamp.0, &mut windows)?;
+        let SamplesRecord { histogram_series, histograms, .. } = record;
+        self.translate(histogram_series, |i| histograms[i].timestamp, &mut windows)?;
+        let SamplesRecord { exemplar_series, exemplars, .. } = record;
+        self.translate(exemplar_series, |i| exemplars[i].timestamp.0, &mut windows)?;
+        Ok(windows)
+    }
+
     /// Replaces the file's series numbers by the head's; [`NO_SERIES`] for what a partition has.
     fn translate(
-        &mut self,
+        &self,
         series: &mut [u32],
         timestamp: impl Fn(usize) -> i64,
-    ) -> Result<(), Option<StorageError>> {
+        windows: &mut BTreeSet<Window>,
+    ) -> Result<(), ReplayError> {
         let mut last: Option<(Window, bool)> = None;
         for (i, number) in series.iter_mut().enumerate() {
             let window = Window::of(timestamp(i));
             let flushed = match last {
                 Some((same, flushed)) if same == window => flushed,
                 _ => {
-                    let flushed = self.flushed.contains(window, self.sequence).map_err(Some)?;
+                    let flushed = self.flushed.contains(window, self.sequence);
+                    let flushed = flushed.map_err(ReplayError::Storage)?;
                     if !flushed {
-                        self.windows.insert(window);
+                        windows.insert(window);
                     }
                     last = Some((window, flushed));
                     flushed
                 }
             };
-            *number = if flushed { NO_SERIES } else { *self.series.get(number).ok_or(None)? };
+            let known = self.series.get(*number as usize).filter(|known| **known != NO_SERIES);
+            let known = *known.ok_or(ReplayError::Corrupted(UNDECLARED))?;
+            *number = if flushed { NO_SERIES } else { known };
         }
         Ok(())
     }
+}
+
+/// Why a file cannot be replayed.
+enum ReplayError {
+    /// What it holds is wrong.
+    Corrupted(&'static str),
+    /// Another file cannot be read.
+    Storage(StorageError),
 }
 
 const UNDECLARED: &str = "it holds samples of a series it does not declare";

@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 
 use super::cache::ReadCache;
 use super::error::StorageError;
-use super::head::series::WindowData;
+use super::head::series::WindowCopy;
 use super::index::resolve;
 use super::merge::append_piece;
 use super::partition::{Partition, View};
@@ -32,7 +32,7 @@ pub struct SelectedSet {
 struct SelectedSeries {
     labels: Labels,
     /// Windows from the head, ascending.
-    head: Vec<WindowData>,
+    head: Vec<WindowCopy>,
     /// (index of the partition, series id in it), ascending by day.
     stored: Vec<(u32, u32)>,
 }
@@ -70,15 +70,9 @@ impl Inner {
     }
 
     fn select_head(&self, matchers: &[Matcher], start: i64, end: i64) -> Vec<SelectedSeries> {
-        let flushing = self.flushing();
         let snapshots = self.head.snapshot(matchers, start, end);
         let selected = snapshots.into_iter().map(|snapshot| {
             let mut head = snapshot.windows;
-            if !flushing.is_empty() {
-                flushing.collect(snapshot.series, start, end, &mut head);
-            }
-            // of one window the flushed part is older than what came since: keep it first
-            head.reverse();
             head.sort_by_key(|data| data.window);
             SelectedSeries { labels: snapshot.labels, head, stored: Vec::new() }
         });

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,10 +18,11 @@ use super::cache::ReadCache;
 use super::control::Control;
 use super::data_dir::{DataDir, OpenBackend};
 use super::error::StorageError;
-use super::flush::{FlushState, Flushing};
+use super::flush::FlushState;
 use super::head::Head;
 use super::journal::{ClosedFile, Journal, JournalMetrics};
 use super::metrics::StoreMetrics;
+use super::part_state::StateChange;
 use super::partitions::Partitions;
 use super::recover::{RecoveryProgress, recover};
 use super::window::Window;
@@ -73,6 +74,17 @@ impl StoreOptions {
     }
 }
 
+/// The limits that may change while a store is open; as in [`StoreOptions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// Most series alive at a time.
+    pub series_max: usize,
+    /// Memory for samples that are not yet on disk, in bytes.
+    pub head_bytes_max: u64,
+    /// Bytes kept free on the disk.
+    pub disk_free_bytes_min: u64,
+}
+
 /// An open store. Dropping it stops it as a crash would, except that what is queued is written;
 /// [`Store::close`] leaves a directory that opens at once.
 pub struct Store {
@@ -86,9 +98,9 @@ pub struct Inner {
     pub(super) dir: Arc<DataDir>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) retention_ms: AtomicU64,
-    pub(super) series_max: usize,
-    pub(super) head_bytes_max: u64,
-    pub(super) disk_free_bytes_min: u64,
+    pub(super) series_max: AtomicUsize,
+    pub(super) head_bytes_max: AtomicU64,
+    pub(super) disk_free_bytes_min: AtomicU64,
     /// Free bytes when the disk is too full to write, else [`u64::MAX`].
     pub(super) disk_full: AtomicU64,
     pub(super) head: Arc<Head>,
@@ -99,7 +111,6 @@ pub struct Inner {
     pub(super) epoch: RwLock<u64>,
     /// Held shared while a query notes what it will read, exclusively while windows move.
     pub(super) visibility: RwLock<()>,
-    pub(super) flushing: RwLock<Arc<Flushing>>,
     pub(super) flush_state: Mutex<Option<FlushState>>,
     pub(super) closed_files: Mutex<Vec<ClosedFile>>,
     open_windows: Mutex<BTreeSet<Window>>,
@@ -164,15 +175,14 @@ impl Store {
             dir,
             clock: options.clock,
             retention_ms: AtomicU64::new(options.retention_ms.unsigned_abs()),
-            series_max: options.series_max,
-            head_bytes_max: options.head_bytes_max,
-            disk_free_bytes_min: options.disk_free_bytes_min,
+            series_max: AtomicUsize::new(options.series_max),
+            head_bytes_max: AtomicU64::new(options.head_bytes_max),
+            disk_free_bytes_min: AtomicU64::new(options.disk_free_bytes_min),
             disk_full: AtomicU64::new(u64::MAX),
             head,
             journal,
             epoch: RwLock::new(sequence),
             visibility: RwLock::default(),
-            flushing: RwLock::default(),
             flush_state: Mutex::default(),
             closed_files: Mutex::new(recovered.files),
             open_windows: Mutex::new(open_windows),
@@ -211,6 +221,26 @@ impl Store {
     /// The commit failed; nothing was added.
     pub fn add_metadata(&self, entries: &[(String, MetricMetadata)]) -> Result<(), StorageError> {
         self.inner.control.add_metadata(entries)
+    }
+
+    /// What a part kept over the restart: all its keys and values, ascending by key.
+    ///
+    /// # Errors
+    /// The control file cannot be read.
+    pub fn part_state(&self, part: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+        self.inner.control.part_state(part)
+    }
+
+    /// Changes what a part keeps over a restart; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// The commit failed; nothing was changed.
+    pub fn change_part_state(
+        &self,
+        part: &str,
+        changes: &[StateChange],
+    ) -> Result<(), StorageError> {
+        self.inner.control.change_part_state(part, changes)
     }
 
     /// Metadata by metric name, ascending; the newest entry of each first.
@@ -261,6 +291,15 @@ impl Store {
         self.inner.retention_ms.store(retention_ms.unsigned_abs(), Ordering::Relaxed);
     }
 
+    /// Changes the limits.
+    pub fn set_limits(&self, limits: StoreLimits) {
+        let inner = &self.inner;
+        inner.series_max.store(limits.series_max, Ordering::Relaxed);
+        inner.head_bytes_max.store(limits.head_bytes_max, Ordering::Relaxed);
+        inner.disk_free_bytes_min.store(limits.disk_free_bytes_min, Ordering::Relaxed);
+        inner.check_disk();
+    }
+
     /// Writes everything to partitions now.
     ///
     /// # Errors
@@ -307,7 +346,8 @@ impl Inner {
     /// Why writes are refused now, if they are.
     pub(super) fn write_fault(&self) -> Option<StorageError> {
         let free = self.disk_full.load(Ordering::Relaxed);
-        let full = StorageError::DiskFull(free, self.disk_free_bytes_min);
+        let kept = self.disk_free_bytes_min.load(Ordering::Relaxed);
+        let full = StorageError::DiskFull(free, kept);
         self.journal.poisoned().or((free != u64::MAX).then_some(full))
     }
 
@@ -323,7 +363,8 @@ impl Inner {
             Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
             Err(_) => return, // what cannot be measured is found out by writing
         };
-        let full = if free < self.disk_free_bytes_min { free } else { u64::MAX };
+        let kept = self.disk_free_bytes_min.load(Ordering::Relaxed);
+        let full = if free < kept { free } else { u64::MAX };
         self.disk_full.store(full, Ordering::Relaxed);
     }
 
@@ -401,11 +442,16 @@ struct Background {
 
 impl Background {
     fn run(mut self, stopped: &crossbeam::channel::Receiver<()>) {
-        while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+        let mut pause = TICK;
+        while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            pause = TICK;
             self.inner.check_disk();
             if let Some(cutoff) = self.due() {
                 match self.inner.flush(cutoff) {
-                    Ok(()) => self.flushed = self.flushed.max(cutoff),
+                    Ok(()) => {
+                        self.flushed = self.flushed.max(cutoff);
+                        pause = Duration::ZERO; // a bulk load has filled the next one meanwhile
+                    }
                     Err(_) => {
                         self.inner.metrics.failed_flushes.fetch_add(1, Ordering::Relaxed);
                     }
@@ -421,7 +467,7 @@ impl Background {
     fn due(&mut self) -> Option<Window> {
         let now = self.inner.clock.now();
         let over_at = |time: i64| Window::from_number(Window::of(time).number() - 1);
-        if self.inner.head.heap_bytes() > self.inner.head_bytes_max {
+        if self.inner.head.heap_bytes() > self.inner.head_bytes_max.load(Ordering::Relaxed) {
             return Some(Window::from_number(i64::MAX - 1));
         }
         let first = *self.inner.open_windows().first()?;

@@ -26,6 +26,13 @@ pub enum Event {
         /// Why, as a sentence.
         reason: String,
     },
+    /// The store does not accept writes.
+    WritesRefused {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The store accepts writes again.
+    WritesAccepted,
     /// The process was asked to stop.
     StopRequested {
         /// By what, for example `SIGTERM`.
@@ -48,6 +55,8 @@ impl Event {
             Event::ConfigReloadFailed { .. } => "config_reload_failed",
             Event::ConfigKeyIgnored { .. } => "config_key_ignored",
             Event::SelfCollectionFailed { .. } => "self_collection_failed",
+            Event::WritesRefused { .. } => "writes_refused",
+            Event::WritesAccepted => "writes_accepted",
             Event::StopRequested { .. } => "stop_requested",
             Event::StopStageCut { .. } => "stop_stage_cut",
         }
@@ -63,6 +72,8 @@ impl Event {
             Event::SelfCollectionFailed { reason } => {
                 tracing::warn!("own metrics not stored: {reason}");
             }
+            Event::WritesRefused { reason } => tracing::error!("writes are refused: {reason}"),
+            Event::WritesAccepted => tracing::info!("writes are accepted again"),
             Event::StopRequested { by } => tracing::info!("stopping on {by}"),
             Event::StopStageCut { stage, tasks } => {
                 tracing::warn!("stop: {tasks} tasks of stage {stage} did not end in time");

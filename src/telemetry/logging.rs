@@ -52,23 +52,58 @@ impl Default for LogOptions {
     }
 }
 
+/// Changes the level of a log that was started.
+pub struct LogLevel(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl LogLevel {
+    /// Logs at `level` from now on.
+    ///
+    /// # Errors
+    /// It is no level.
+    pub fn set(&self, level: &str) -> Result<(), String> {
+        (self.0)(filter(level)?);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogLevel").finish_non_exhaustive()
+    }
+}
+
+/// Checks that `level` is a level or a list of them.
+///
+/// # Errors
+/// It is not; says why.
+pub fn check_level(level: &str) -> Result<(), String> {
+    filter(level).map(drop)
+}
+
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(level).map_err(|error| format!("log level {level:?}: {error}"))
+}
+
 /// Starts logging to stderr. Called once, by the command that runs long; a second call changes
 /// nothing.
 ///
 /// # Errors
 /// The level is not one.
-pub fn init(options: &LogOptions) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&options.level)
-        .map_err(|error| format!("log level {:?}: {error}", options.level))?;
+pub fn init(options: &LogOptions) -> Result<LogLevel, String> {
     let colour = options.format == LogFormat::Text && io::stderr().is_terminal();
-    // An error means a test or an embedding program has already set up logging: theirs stays.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(colour)
         .with_target(false)
-        .try_init();
-    Ok(())
+        .with_env_filter(filter(&options.level)?)
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    // An error means a test or an embedding program has already set up logging: theirs stays.
+    let _ = log.try_init();
+    Ok(LogLevel(Box::new(move |filter| {
+        // An error means that the log has ended, as when theirs stayed.
+        let _ = handle.reload(filter);
+    })))
 }
 
 #[cfg(test)]

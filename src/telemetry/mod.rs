@@ -18,7 +18,9 @@ pub use collect::{COLLECT_INTERVAL, SelfCollector, run as run_self_collection};
 pub use event::{Event, Events};
 pub use exposition::{Exposition, write_exposition};
 pub use family::{MetricFamily, MetricSample};
-pub use logging::{LogFormat, LogOptions, init as init_logging};
+pub use logging::{
+    LogFormat, LogLevel, LogOptions, check_level as check_log_level, init as init_logging,
+};
 pub use metric::{Counter, CounterVec, FloatCounter, FloatGauge, Gauge, Histogram, HistogramVec};
 pub use process::{build_info, process_metrics};
 pub use registry::Registry;

@@ -190,3 +190,21 @@ fn sigterm_stops_in_order_and_loses_nothing() {
         assert!(acknowledged > 0, "writer {} wrote nothing", sent.writer);
     }
 }
+
+#[test]
+fn what_was_read_back_is_shown() {
+    let mut server = Server::start();
+    let shown = |server: &Server| {
+        let answer = server.client().get("/api/v1/status/walreplay").expect("an answer");
+        let json: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+        ["min", "max", "current"].map(|key| json["data"][key].as_u64().expect("a number"))
+    };
+    assert_eq!(shown(&server), [0, 0, 0], "there was nothing to read back");
+    server
+        .client()
+        .write_ok(&[remote_write::series(&[("__name__", "replayed")], &[(now_ms(), 1.0)])]);
+    server.kill();
+    server.restart();
+    let [min, max, current] = shown(&server);
+    assert!(1 <= min && min <= max && current == max, "{min} {max} {current}");
+}

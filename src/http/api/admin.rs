@@ -15,7 +15,7 @@ pub fn route() -> MethodRouter<HttpState> {
 /// with yet, and an order that is not carried out must not look like one that was.
 async fn refuse(State(state): State<HttpState>) -> ApiError {
     let why = if state.options().admin_enabled {
-        "this version cannot delete series or take snapshots"
+        "admin APIs are enabled, but deleting series and taking snapshots is not supported yet"
     } else {
         "admin APIs disabled"
     };

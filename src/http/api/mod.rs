@@ -10,6 +10,7 @@ use super::state::HttpState;
 
 mod admin;
 mod exemplars;
+mod features;
 mod format;
 mod labels;
 mod metadata;
@@ -41,6 +42,7 @@ pub fn store_routes() -> Router<HttpState> {
         .route("/api/v1/alertmanagers", get(targets::alertmanagers))
         .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/rules", get(rules::rules))
+        .route("/api/v1/features", get(features::features))
         .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/status/config", get(status::config))
         .route("/api/v1/status/runtimeinfo", get(status::runtime_info))

@@ -22,9 +22,10 @@ pub async fn instant(State(state): State<HttpState>, params: Params) -> Result<A
     let time = params.time_or("time", state.now())?;
     let text = params.value("query").to_owned();
     let asked_at = Instant::now();
+    let patience = common.patience(&state);
     state
-        .run_query(move |state, cancel| {
-            let options = common.options(cancel);
+        .run_query(patience, move |state, cancel| {
+            let options = common.options(patience.saturating_sub(asked_at.elapsed()), cancel);
             let output = state.engine().instant(state.source(), &text, time, &options)?;
             Ok(common.answer(output, asked_at))
         })
@@ -37,9 +38,10 @@ pub async fn range(State(state): State<HttpState>, params: Params) -> Result<Ans
     let common = Common::parse(&params)?;
     let text = params.value("query").to_owned();
     let asked_at = Instant::now();
+    let patience = common.patience(&state);
     state
-        .run_query(move |state, cancel| {
-            let options = common.options(cancel);
+        .run_query(patience, move |state, cancel| {
+            let options = common.options(patience.saturating_sub(asked_at.elapsed()), cancel);
             let engine = state.engine();
             let output = engine.range(state.source(), &text, start, end, step_ms, &options)?;
             Ok(common.answer(output, asked_at))
@@ -97,8 +99,15 @@ impl Common {
         })
     }
 
-    fn options(&self, cancel: Arc<AtomicBool>) -> QueryOptions {
-        QueryOptions { lookback_ms: self.lookback_ms, timeout: self.timeout, cancel: Some(cancel) }
+    /// How long the query may take in all, its wait for a place included.
+    fn patience(&self, state: &HttpState) -> Duration {
+        let most = state.engine().options().timeout;
+        self.timeout.map_or(most, |timeout| timeout.min(most))
+    }
+
+    fn options(&self, left: Duration, cancel: Arc<AtomicBool>) -> QueryOptions {
+        let (lookback_ms, timeout, cancel) = (self.lookback_ms, Some(left), Some(cancel));
+        QueryOptions { lookback_ms, timeout, cancel }
     }
 
     /// The answer with `resultType` first: Grafana's streaming parser has to buffer otherwise.

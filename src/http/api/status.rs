@@ -20,9 +20,10 @@ pub async fn config(State(state): State<HttpState>) -> Answer {
 
 /// Command-line flags and their values.
 pub async fn flags(State(state): State<HttpState>) -> Answer {
+    let live = state.live_config();
     Answer::new(|out| {
         out.begin_object();
-        for (flag, value) in &state.options().flags {
+        for (flag, value) in &live.flags {
             out.string_field(flag, value);
         }
         out.end_object();
@@ -71,18 +72,21 @@ pub async fn runtime_info(State(state): State<HttpState>) -> Answer {
         }
         out.string_field("GOGC", "");
         out.string_field("GODEBUG", "");
-        out.string_field("storageRetention", &state.options().retention);
+        out.string_field("storageRetention", &live.retention);
         out.end_object();
     })
 }
 
-/// Progress of the replay of the journal. It is over before the first request is served.
-pub async fn wal_replay() -> Answer {
+/// How far reading the journals back is. Served before the store is ready, for a start page.
+pub async fn wal_replay(State(state): State<HttpState>) -> Answer {
+    let progress = state.recovery().now();
     Answer::new(|out| {
         out.begin_object();
-        for key in ["min", "max", "current"] {
+        for (key, number) in
+            [("min", progress.first), ("max", progress.last), ("current", progress.current)]
+        {
             out.key(key);
-            out.integer(0);
+            out.unsigned(number);
         }
         out.end_object();
     })

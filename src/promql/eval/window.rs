@@ -12,8 +12,8 @@ use super::block::{Row, SharedHistogram};
 use super::budget::Budget;
 use super::grid::{Grid, Reach};
 
-/// After so many samples within one series the clock is looked at: about 50 ms of work.
-const CHECK_SAMPLES: u64 = 1 << 24;
+/// After so many samples within one series the clock is looked at: at most some 10 ms of work.
+const CHECK_SAMPLES: u64 = 1 << 18;
 
 /// A function over ranges: fills one row from one series.
 pub(crate) type RangeFunction = fn(&mut RangeRow<'_>) -> Result<(), QueryError>;

@@ -24,6 +24,7 @@ use super::eval::context::Context;
 use super::eval::grid::Grid;
 use super::eval::instant::Show;
 use super::eval::window::RangeFunction;
+use super::features::Features;
 use Evaluation as Eval;
 use ValueType::{Matrix, Scalar, String, Vector};
 
@@ -92,6 +93,14 @@ impl Evaluation {
             self,
             Clamp | ClampMax | ClampMin | Date(_) | Histogram(_) | Math(_) | Round | Timestamp(_)
         )
+    }
+}
+
+impl Function {
+    /// Whether a query may call the function and gets a value from it.
+    pub fn is_available(&self, features: &Features) -> bool {
+        let missing = matches!(self.evaluation, Evaluation::Missing);
+        !missing && (!self.experimental || features.experimental_functions)
     }
 }
 

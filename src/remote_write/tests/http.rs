@@ -344,7 +344,37 @@ async fn an_invalid_exemplar_does_not_matter_to_v1() {
     let mut series = up("a", &[NOW]);
     let labels = vec![label("", "nameless")];
     series.exemplars = vec![v1::Exemplar { labels, value: 0.5, timestamp: NOW }];
-    assert_eq!(Receiver::new().send_v1(vec![series]).await, (204, String::new()));
+    let receiver = Receiver::new();
+    assert_eq!(receiver.send_v1(vec![series]).await, (204, String::new()));
+    let metrics = receiver.state.metrics();
+    assert_eq!((metrics.rejected.get(), metrics.exemplars_rejected.get()), (0, 1));
+}
+
+#[tokio::test]
+async fn an_exemplar_out_of_range_is_counted_in_both_versions() {
+    let receiver = Receiver::new();
+    let mut series = up("a", &[NOW]);
+    let labels = vec![label("trace_id", "abc")];
+    series.exemplars = vec![v1::Exemplar { labels, value: 0.5, timestamp: NOW * 2 }];
+    assert_eq!(receiver.send_v1(vec![series]).await, (204, String::new()));
+    let mut series = up_v2(&[NOW]);
+    let labels_refs = vec![3, 4];
+    series.exemplars = vec![v2::Exemplar { labels_refs, value: 0.5, timestamp: NOW * 2 }];
+    let response = receiver.send(post(V2, v2_body(vec![series]))).await;
+    assert_eq!(written(&response), ["1", "0", "0"]);
+    let (status, text) = status_and_text(response).await;
+    assert_eq!(status, 400);
+    assert!(text.contains("exemplar") && text.contains("in the future"), "{text}");
+    assert_eq!(receiver.state.metrics().exemplars_rejected.get(), 2);
+}
+
+#[tokio::test]
+async fn what_a_refused_request_holds_is_counted() {
+    let receiver = Receiver::new();
+    let (status, _) = receiver.send_v1(vec![up("a", &[NOW, NOW * 2]), up("b", &[0])]).await;
+    assert_eq!(status, 400);
+    let metrics = receiver.state.metrics();
+    assert_eq!((metrics.samples.get(), metrics.rejected.get()), (0, 2));
 }
 
 #[tokio::test]

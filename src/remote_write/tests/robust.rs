@@ -56,6 +56,15 @@ fn request(symbols: &[&str], timeseries: Vec<v2::TimeSeries>) -> Vec<u8> {
 }
 
 #[test]
+fn a_key_may_be_written_longer_than_it_has_to_be() {
+    let mut message = v1_message();
+    assert_eq!(message[0], 0x0a);
+    message.splice(..1, [0x8a, 0x00]);
+    let series = parsed(Version::V1, &message, |batch, _| batch.series.len());
+    assert_eq!(series, Ok(2));
+}
+
+#[test]
 fn every_prefix_and_every_changed_byte_is_survived() {
     for (version, message) in [(Version::V1, v1_message()), (Version::V2, v2_message())] {
         let whole = parsed(version, &message, |batch, _| batch.series.len()).expect("valid");

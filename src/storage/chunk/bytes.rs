@@ -1,7 +1,7 @@
 //! Reading and writing the small parts: bytes, varints, fixed words.
 //!
 //! A varint is LEB128 (7 bits a byte, lowest first, at most 10 bytes); signed numbers are zigzag
-//! coded first (0, -1, 1, -2 … become 0, 1, 2, 3 …).
+//! coded first (0, -1, 1, -2 ... become 0, 1, 2, 3 ...).
 
 use super::CodecError;
 

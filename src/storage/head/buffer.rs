@@ -15,6 +15,7 @@
 //!                             2 decimal with a new exponent byte and value | 3 raw, 8 bytes
 //! ```
 
+use super::blocks::{Blocks, Chain};
 use crate::model::source::SeriesData;
 use crate::storage::chunk::bytes::{unzigzag, zigzag};
 
@@ -37,16 +38,16 @@ const MISSES_MAX: u8 = 3;
 const SCALED_MAX: f64 = 9_007_199_254_740_992.0;
 const POWERS: [f64; EXPONENT_MAX as usize + 1] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
-/// Float samples of one series in one window.
-#[derive(Clone, Debug, Default)]
+/// Float samples of one series in one window; their bytes are in the window's [`Blocks`].
+#[derive(Debug, Default)]
 pub struct AppendBuffer {
-    bytes: Vec<u8>,
+    chain: Chain,
+    count: u32,
     last_timestamp: i64,
     last_step: i64,
     last_value: f64,
     /// The last decimal value, scaled by `POWERS[exponent]`.
     scaled: i64,
-    count: u32,
     exponent: u8,
     misses: u8,
     /// Whether the last byte is a run that may grow.
@@ -59,11 +60,6 @@ impl AppendBuffer {
     /// Number of samples appended; more than are read back when timestamps repeat.
     pub fn count(&self) -> u32 {
         self.count
-    }
-
-    /// Memory held besides the struct itself, in bytes.
-    pub fn heap_bytes(&self) -> usize {
-        self.bytes.capacity()
     }
 
     /// Whether samples arrived out of order or twice, so that reading has to sort.
@@ -79,7 +75,7 @@ impl AppendBuffer {
     /// Appends a sample. Returns whether its timestamp was the last one's with another value; the
     /// exact repetition of the last sample is dropped.
     #[inline]
-    pub fn push(&mut self, timestamp: i64, value: f64) -> bool {
+    pub fn push(&mut self, blocks: &mut Blocks, timestamp: i64, value: f64) -> bool {
         let step = timestamp.wrapping_sub(self.last_timestamp);
         let same_value = value.to_bits() == self.last_value.to_bits();
         let mut replaced = false;
@@ -91,9 +87,9 @@ impl AppendBuffer {
             replaced = step == 0;
         }
         if same_value && step == self.last_step && self.count > 0 {
-            self.push_repeat();
+            self.push_repeat(blocks);
         } else {
-            self.push_change(step, value, same_value && self.count > 0);
+            self.push_change(blocks, step, value, same_value && self.count > 0);
         }
         self.last_timestamp = timestamp;
         self.last_step = step;
@@ -102,15 +98,15 @@ impl AppendBuffer {
         replaced
     }
 
-    fn push_repeat(&mut self) {
-        match self.bytes.last_mut() {
+    fn push_repeat(&mut self, blocks: &mut Blocks) {
+        match blocks.last_mut(&self.chain) {
             Some(run) if self.in_run && *run < RUN_MAX => *run += 1,
-            _ => self.emit(&[RUN]),
+            _ => blocks.push(&mut self.chain, &[RUN]),
         }
         self.in_run = true;
     }
 
-    fn push_change(&mut self, step: i64, value: f64, same_value: bool) {
+    fn push_change(&mut self, blocks: &mut Blocks, step: i64, value: f64, same_value: bool) {
         self.in_run = false;
         let step_change = step.wrapping_sub(self.last_step);
         let mut record = Record::new(step_change);
@@ -121,7 +117,7 @@ impl AppendBuffer {
             let change = scaled.wrapping_sub(self.scaled);
             self.scaled = scaled;
             if step_change == 0 && (-SMALL_BIAS..SMALL_BIAS).contains(&change) {
-                self.emit(&[SMALL | (change + SMALL_BIAS) as u8]);
+                blocks.push(&mut self.chain, &[SMALL | (change + SMALL_BIAS) as u8]);
                 return;
             }
             record.tag(DECIMAL);
@@ -136,7 +132,7 @@ impl AppendBuffer {
             record.tag(RAW);
             record.raw(&value.to_bits().to_le_bytes());
         }
-        self.emit(record.as_slice());
+        blocks.push(&mut self.chain, record.as_slice());
     }
 
     fn find_scale(&mut self, value: f64) -> Option<(u8, i64)> {
@@ -148,14 +144,25 @@ impl AppendBuffer {
         found
     }
 
-    fn emit(&mut self, record: &[u8]) {
-        if self.bytes.capacity() - self.bytes.len() < record.len() {
-            let grow = (self.bytes.len() / 4).clamp(16, 256).max(record.len());
-            self.bytes.reserve_exact(grow);
-        }
-        self.bytes.extend_from_slice(record);
+    /// Replaces `out` by a copy of the samples, for a reader that holds no lock.
+    pub fn copy(&self, blocks: &Blocks, out: &mut EncodedSamples) {
+        out.bytes.clear();
+        out.bytes.reserve_exact(self.chain.len());
+        blocks.read(&self.chain, &mut out.bytes);
+        out.count = self.count;
+        out.disordered = self.disordered;
     }
+}
 
+/// The samples of a buffer, copied.
+#[derive(Clone, Debug, Default)]
+pub struct EncodedSamples {
+    bytes: Vec<u8>,
+    count: u32,
+    disordered: bool,
+}
+
+impl EncodedSamples {
     /// Appends the samples in arrival order to `timestamps` and `values`.
     pub fn decode(&self, timestamps: &mut Vec<i64>, values: &mut Vec<f64>) {
         timestamps.reserve(self.count as usize);
@@ -334,13 +341,16 @@ mod tests {
     use super::*;
     use crate::model::stale_nan;
 
+    /// The buffer after these samples, and what is read back.
     fn read(samples: &[(i64, f64)]) -> (AppendBuffer, Vec<(i64, u64)>) {
         let mut buffer = AppendBuffer::default();
+        let mut blocks = Blocks::default();
         for (timestamp, value) in samples {
-            buffer.push(*timestamp, *value);
+            buffer.push(&mut blocks, *timestamp, *value);
         }
-        let mut data = SeriesData::default();
-        buffer.read(&mut data);
+        let (mut copy, mut data) = (EncodedSamples::default(), SeriesData::default());
+        buffer.copy(&blocks, &mut copy);
+        copy.read(&mut data);
         let bits = data.values.iter().map(|v| v.to_bits());
         (buffer, data.timestamps.iter().copied().zip(bits).collect())
     }
@@ -350,7 +360,7 @@ mod tests {
         let samples: Vec<_> = (0..120).map(|i| (1_700_000_000_000 + i * 15_000, 1.0)).collect();
         let (buffer, back) = read(&samples);
         assert_eq!(back.len(), 120);
-        assert!(buffer.bytes.len() <= 16, "{} bytes", buffer.bytes.len());
+        assert!(buffer.chain.len() <= 16, "{} bytes", buffer.chain.len());
     }
 
     #[test]
@@ -358,7 +368,7 @@ mod tests {
         let samples: Vec<_> = (0..120).map(|i| (i * 15_000, (i * 7) as f64 / 100.0)).collect();
         let (buffer, back) = read(&samples);
         assert_eq!(back[119], (119 * 15_000, 8.33f64.to_bits()));
-        assert!(buffer.bytes.len() < 140, "{} bytes", buffer.bytes.len());
+        assert!(buffer.chain.len() < 140, "{} bytes", buffer.chain.len());
     }
 
     #[test]

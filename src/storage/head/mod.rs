@@ -7,26 +7,45 @@
 //! of one sender lie side by side in every shard. Locks: a shard's lock is taken before that of the
 //! lookup table, and no other pair is ever held together.
 
+pub mod blocks;
 pub mod buffer;
 pub mod series;
 
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
+use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use self::series::{HeadSeries, NO_SERIES, WindowData};
+use self::blocks::Blocks;
+use self::series::{
+    EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, START_TIMESTAMP_BYTES, WindowCopy,
+};
 use super::index::{LabelIndex, resolve};
-use super::window::Window;
+use super::window::{Day, Window};
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, Matcher, Sample, SeriesEntry};
 
 /// Shards of the series; a power of two, a few per core of the machines we run on.
 const SHARDS: usize = 16;
 
-type Shard = Vec<Option<HeadSeries>>;
+/// A part of the series, behind one lock.
+#[derive(Debug, Default)]
+struct Shard {
+    series: Vec<Option<HeadSeries>>,
+    windows: Vec<WindowBlocks>,
+}
+
+/// The memory of one window's samples; a frozen one has its own, dropped when it is flushed.
+#[derive(Debug)]
+struct WindowBlocks {
+    window: Window,
+    frozen: bool,
+    blocks: Blocks,
+}
 
 /// All live series.
 #[derive(Debug)]
@@ -61,19 +80,15 @@ pub struct AppendStats {
     pub replaced: u64,
 }
 
-/// One window of one series, taken out of the head or copied for a query.
-#[derive(Clone, Debug)]
-pub struct TakenWindow {
+/// One frozen window of one series.
+#[derive(Clone, Copy, Debug)]
+pub struct FrozenWindow {
     /// Number of the series in the head.
     pub series: u32,
-    /// Its labels.
-    pub labels: Labels,
-    /// Day of `partition_id`, [`i32::MIN`] when the series has no id yet.
-    pub partition_day: i32,
-    /// Its id in the partition of that day.
-    pub partition_id: u32,
-    /// The samples.
-    pub data: WindowData,
+    /// Which window.
+    pub window: Window,
+    /// The series' id in the partition of the window's day, when it has one.
+    pub partition_id: Option<u32>,
 }
 
 /// One series of a snapshot.
@@ -84,7 +99,31 @@ pub struct SeriesSnapshot {
     /// Its labels.
     pub labels: Labels,
     /// Its windows that overlap the wanted time.
-    pub windows: Vec<WindowData>,
+    pub windows: Vec<WindowCopy>,
+}
+
+impl Shard {
+    #[inline]
+    fn get(&self, slot: usize) -> Option<&HeadSeries> {
+        self.series.get(slot)?.as_ref()
+    }
+
+    /// Where the samples of a window are; `None` when it has none.
+    fn blocks(&self, window: Window, frozen: bool) -> Option<&Blocks> {
+        let mut windows = self.windows.iter();
+        windows.find(|w| w.window == window && w.frozen == frozen).map(|w| &w.blocks)
+    }
+}
+
+/// The blocks for new samples of a window.
+#[inline]
+fn growing(windows: &mut Vec<WindowBlocks>, window: Window) -> &mut Blocks {
+    let position = windows.iter().rposition(|w| w.window == window && !w.frozen);
+    let position = position.unwrap_or_else(|| {
+        windows.push(WindowBlocks { window, frozen: false, blocks: Blocks::default() });
+        windows.len() - 1
+    });
+    &mut windows[position].blocks
 }
 
 impl Default for Head {
@@ -165,13 +204,18 @@ impl Head {
     /// Number of the series with these labels, created when it does not exist yet; `None` when
     /// there are already `series_max` series.
     pub fn get_or_create(&self, labels: &Labels, series_max: usize) -> Option<u32> {
+        self.get_or_insert(labels, series_max).map(|(series, _)| series)
+    }
+
+    /// As [`Head::get_or_create`], and whether the series is new.
+    pub fn get_or_insert(&self, labels: &Labels, series_max: usize) -> Option<(u32, bool)> {
         let mut numbers = lock(&self.numbers);
         let known = {
             let shards: Vec<_> = self.shards.iter().map(read).collect();
             self.find_hashed(&shards, labels.as_packed())
         };
         if known != NO_SERIES {
-            return Some(known);
+            return Some((known, false));
         }
         if numbers.live >= series_max.min(NO_SERIES as usize) {
             return None;
@@ -179,95 +223,89 @@ impl Head {
         let series = numbers.take();
         let mut shard = write(&self.shards[shard_of(series)]);
         let slot = slot_of(series);
-        if shard.len() <= slot {
-            reserve_gently(&mut shard, slot + 1);
-            shard.resize_with(slot + 1, || None);
+        if shard.series.len() <= slot {
+            reserve_gently(&mut shard.series, slot + 1);
+            shard.series.resize_with(slot + 1, || None);
         }
-        shard[slot] = Some(HeadSeries::new(labels.clone()));
+        shard.series[slot] = Some(HeadSeries::new(labels.clone()));
         drop(shard);
         let hash = self.hash(labels.as_packed());
         write(&self.lookup)
             .insert_unique(spread(hash), LookupEntry { hash, series }, |entry| spread(entry.hash));
         write(&self.index).insert(series, labels);
-        Some(series)
+        Some((series, true))
     }
 
     /// Labels of a live series.
     pub fn labels(&self, series: u32) -> Option<Labels> {
         let shard = read(&self.shards[shard_of(series)]);
-        Some(shard.get(slot_of(series))?.as_ref()?.labels.clone())
+        Some(shard.get(slot_of(series))?.labels.clone())
     }
 
     /// Appends float samples; `series[i]` is the series of `samples[i]`, [`NO_SERIES`] to skip it.
     pub fn append(&self, series: &[u32], samples: &[Sample]) -> AppendStats {
         assert_eq!(series.len(), samples.len(), "BUG: every sample has a series");
-        let mut stats = AppendStats::default();
-        let mut grown = 0;
-        let mut newest = i64::MIN;
-        self.for_each_by_shard(series, |shard, slot, i| {
-            let Some(live) = shard.get_mut(slot).and_then(Option::as_mut) else { return };
-            let Sample { timestamp, value, start_timestamp } = samples[i];
-            let data = live.window_mut(Window::of(timestamp.0));
-            let before = data.floats.heap_bytes();
-            stats.replaced += u64::from(data.floats.push(timestamp.0, value));
-            grown += (data.floats.heap_bytes() - before) as i64;
-            newest = newest.max(timestamp.0);
-            if start_timestamp != 0 {
-                let rare = data.rare.get_or_insert_default();
-                rare.start_timestamps.push((timestamp.0, start_timestamp));
-                grown += 16;
+        let mut done = Appended::default();
+        self.for_each_by_shard(series, |shard, slot, i| done.append(shard, slot, samples[i]));
+        self.note(done)
+    }
+
+    /// Appends the float samples of many batches, in their order, on all threads of the present
+    /// rayon pool: each shard is filled by one of them.
+    pub fn append_all(&self, batches: &[(&[u32], &[Sample])]) {
+        let orders: Vec<ByShard> = batches.par_iter().map(|batch| ByShard::of(batch.0)).collect();
+        self.shards.par_iter().enumerate().for_each(|(number, lock)| {
+            let mut done = Appended::default();
+            let mut shard = write(lock);
+            for ((series, samples), order) in batches.iter().zip(&orders) {
+                for i in order.indexes(number) {
+                    let i = *i as usize;
+                    done.append(&mut shard, slot_of(series[i]), samples[i]);
+                }
             }
+            drop(shard);
+            self.note(done);
         });
-        self.max_time.fetch_max(newest, Ordering::Relaxed);
-        self.heap_bytes.fetch_add(grown, Ordering::Relaxed);
-        stats
+    }
+
+    fn note(&self, done: Appended) -> AppendStats {
+        self.max_time.fetch_max(done.newest, Ordering::Relaxed);
+        self.heap_bytes.fetch_add(done.grown, Ordering::Relaxed);
+        AppendStats { replaced: done.replaced }
     }
 
     /// Appends histogram samples; as [`Head::append`].
     pub fn append_histograms(&self, series: &[u32], points: &[HistogramPoint]) {
         let mut newest = i64::MIN;
         self.for_each_by_shard(series, |shard, slot, i| {
-            let Some(live) = shard.get_mut(slot).and_then(Option::as_mut) else { return };
+            let Some(live) = shard.series.get_mut(slot).and_then(Option::as_mut) else { return };
             let data = live.window_mut(Window::of(points[i].timestamp));
             data.rare.get_or_insert_default().histograms.push(points[i].clone());
             newest = newest.max(points[i].timestamp);
         });
         self.max_time.fetch_max(newest, Ordering::Relaxed);
-        self.heap_bytes.fetch_add(points.len() as i64 * 256, Ordering::Relaxed);
+        self.heap_bytes.fetch_add((points.len() * HISTOGRAM_BYTES) as i64, Ordering::Relaxed);
     }
 
     /// Appends exemplars; as [`Head::append`]. An exact repetition of the last one is dropped.
     pub fn append_exemplars(&self, series: &[u32], exemplars: &[Exemplar]) {
         self.for_each_by_shard(series, |shard, slot, i| {
-            let Some(live) = shard.get_mut(slot).and_then(Option::as_mut) else { return };
+            let Some(live) = shard.series.get_mut(slot).and_then(Option::as_mut) else { return };
             let data = live.window_mut(Window::of(exemplars[i].timestamp.0));
             let kept = &mut data.rare.get_or_insert_default().exemplars;
             if kept.last() != Some(&exemplars[i]) {
                 kept.push(exemplars[i].clone());
             }
         });
-        self.heap_bytes.fetch_add(exemplars.len() as i64 * 128, Ordering::Relaxed);
+        self.heap_bytes.fetch_add((exemplars.len() * EXEMPLAR_BYTES) as i64, Ordering::Relaxed);
     }
 
     /// Calls `each(shard, slot, index)` for every index of `series` that names one, shard by shard,
     /// so that each shard's lock is taken once.
     fn for_each_by_shard(&self, series: &[u32], mut each: impl FnMut(&mut Shard, usize, usize)) {
-        let mut starts = [0u32; SHARDS + 1];
-        for number in series.iter().filter(|number| **number != NO_SERIES) {
-            starts[shard_of(*number) + 1] += 1;
-        }
-        for shard in 0..SHARDS {
-            starts[shard + 1] += starts[shard];
-        }
-        let mut order = vec![0u32; starts[SHARDS] as usize];
-        let mut next = starts;
-        for (i, number) in series.iter().enumerate().filter(|(_, n)| **n != NO_SERIES) {
-            let position = &mut next[shard_of(*number)];
-            order[*position as usize] = i as u32;
-            *position += 1;
-        }
-        for (shard, lock) in self.shards.iter().enumerate() {
-            let indexes = &order[starts[shard] as usize..starts[shard + 1] as usize];
+        let order = ByShard::of(series);
+        for (number, lock) in self.shards.iter().enumerate() {
+            let indexes = order.indexes(number);
             if indexes.is_empty() {
                 continue;
             }
@@ -284,13 +322,11 @@ impl Head {
             .expect("BUG: postings in memory can always be read");
         let shards: Vec<_> = self.shards.iter().map(read).collect();
         let snapshot = |series: u32| {
-            let live = get(&shards, series)?;
-            let wanted = live.windows().filter(|data| data.window.overlaps(start, end));
-            Some(SeriesSnapshot {
-                series,
-                labels: live.labels.clone(),
-                windows: wanted.cloned().collect(),
-            })
+            let shard = &shards[shard_of(series)];
+            let live = shard.get(slot_of(series))?;
+            let wanted = live.windows().filter(|(data, _)| data.window.overlaps(start, end));
+            let copies = wanted.map(|(data, frozen)| data.copy(shard.blocks(data.window, frozen)));
+            Some(SeriesSnapshot { series, labels: live.labels.clone(), windows: copies.collect() })
         };
         numbers.iter().filter_map(snapshot).collect()
     }
@@ -301,46 +337,91 @@ impl Head {
     }
 
     /// The windows that hold samples, each once.
-    pub fn open_windows(&self) -> std::collections::BTreeSet<Window> {
-        let mut windows = std::collections::BTreeSet::new();
+    pub fn open_windows(&self) -> BTreeSet<Window> {
+        let mut windows = BTreeSet::new();
         for shard in &self.shards {
-            for live in read(shard).iter().flatten() {
-                windows.extend(live.windows().map(|data| data.window));
+            for live in read(shard).series.iter().flatten() {
+                windows.extend(live.windows().map(|(data, _)| data.window));
             }
         }
         windows
     }
 
-    /// Takes out all windows that `wanted` accepts, by ascending series number, and removes the
-    /// series which had no sample since the last call. The caller keeps appends and queries out.
-    pub fn take_windows(&self, wanted: impl Fn(Window) -> bool + Copy) -> Vec<TakenWindow> {
-        let mut taken = Vec::new();
+    /// Freezes every window up to `cutoff`, and removes the series whose last sample is flushed and
+    /// older. The caller keeps appends and queries out.
+    pub fn freeze(&self, cutoff: Window) {
         let mut idle = Vec::new();
-        let mut windows = Vec::new();
         for (shard_number, shard) in self.shards.iter().enumerate() {
-            for (slot, entry) in write(shard).iter_mut().enumerate() {
+            let mut shard = write(shard);
+            for blocks in &mut shard.windows {
+                blocks.frozen |= blocks.window <= cutoff;
+            }
+            for (slot, entry) in shard.series.iter_mut().enumerate() {
                 let Some(live) = entry else { continue };
-                let series = number_of(shard_number, slot);
-                if live.is_empty() {
-                    idle.push((series, live.labels.clone()));
+                if live.is_idle(cutoff) {
+                    idle.push((number_of(shard_number, slot), live.labels.clone()));
                     *entry = None;
-                    continue;
+                } else {
+                    live.freeze(cutoff);
                 }
-                live.take_windows(wanted, &mut windows);
-                taken.extend(windows.drain(..).map(|data| TakenWindow {
+            }
+        }
+        self.forget(&idle);
+    }
+
+    /// The days that have frozen windows.
+    pub fn frozen_days(&self) -> BTreeSet<Day> {
+        let mut days = BTreeSet::new();
+        for shard in &self.shards {
+            for live in read(shard).series.iter().flatten() {
+                days.extend(live.frozen().map(|data| data.window.day()));
+            }
+        }
+        days
+    }
+
+    /// The frozen windows of a day, in no particular order.
+    pub fn frozen(&self, day: Day) -> Vec<FrozenWindow> {
+        let mut frozen = Vec::with_capacity(self.len());
+        for (shard_number, shard) in self.shards.iter().enumerate() {
+            for (slot, live) in read(shard).series.iter().enumerate() {
+                let Some(live) = live else { continue };
+                let known = (live.partition_day == day.0).then_some(live.partition_id);
+                let series = number_of(shard_number, slot);
+                let wanted = live.frozen().filter(|data| data.window.day() == day);
+                frozen.extend(wanted.map(|data| FrozenWindow {
                     series,
-                    labels: live.labels.clone(),
-                    partition_day: live.partition_day,
-                    partition_id: live.partition_id,
-                    data,
+                    window: data.window,
+                    partition_id: known,
                 }));
             }
         }
-        let bytes: usize = taken.iter().map(|window| window.data.heap_bytes()).sum();
+        frozen
+    }
+
+    /// Copies the samples of a frozen window; whether it is there.
+    pub fn copy_frozen(&self, frozen: FrozenWindow, copy: &mut WindowCopy) -> bool {
+        let shard = read(&self.shards[shard_of(frozen.series)]);
+        let live = shard.get(slot_of(frozen.series));
+        let found = live.and_then(|live| live.frozen().find(|d| d.window == frozen.window));
+        if let Some(data) = found {
+            data.copy_into(shard.blocks(frozen.window, true), copy);
+        }
+        found.is_some()
+    }
+
+    /// Drops the frozen windows of a day: they are in its partition now.
+    pub fn drop_frozen(&self, day: Day) {
+        let mut bytes = 0;
+        for shard in &self.shards {
+            let mut shard = write(shard);
+            let rare = shard.series.iter_mut().flatten().map(|live| live.drop_frozen(day));
+            bytes += rare.sum::<usize>();
+            for done in shard.windows.extract_if(.., |w| w.frozen && w.window.day() == day) {
+                bytes += done.blocks.heap_bytes();
+            }
+        }
         self.heap_bytes.fetch_sub(bytes as i64, Ordering::Relaxed);
-        self.forget(&idle);
-        taken.sort_by_key(|window| (window.series, window.data.window));
-        taken
     }
 
     /// Removes series, whose slots are already empty, from the lookup table and the index.
@@ -363,11 +444,74 @@ impl Head {
     pub fn set_partition_ids(&self, day: i32, ids: &[(u32, u32)]) {
         for (series, id) in ids {
             let mut shard = write(&self.shards[shard_of(*series)]);
-            if let Some(Some(live)) = shard.get_mut(slot_of(*series)) {
+            if let Some(Some(live)) = shard.series.get_mut(slot_of(*series)) {
                 live.partition_day = day;
                 live.partition_id = *id;
             }
         }
+    }
+}
+
+/// What appending samples came to.
+struct Appended {
+    grown: i64,
+    newest: i64,
+    replaced: u64,
+}
+
+impl Default for Appended {
+    fn default() -> Appended {
+        Appended { grown: 0, newest: i64::MIN, replaced: 0 }
+    }
+}
+
+impl Appended {
+    #[inline]
+    fn append(&mut self, shard: &mut Shard, slot: usize, sample: Sample) {
+        let Some(live) = shard.series.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Sample { timestamp, value, start_timestamp } = sample;
+        let window = Window::of(timestamp.0);
+        let data = live.window_mut(window);
+        let blocks = growing(&mut shard.windows, window);
+        let before = blocks.heap_bytes();
+        self.replaced += u64::from(data.floats.push(blocks, timestamp.0, value));
+        self.grown += (blocks.heap_bytes() - before) as i64;
+        self.newest = self.newest.max(timestamp.0);
+        if start_timestamp != 0 {
+            let rare = data.rare.get_or_insert_default();
+            rare.start_timestamps.push((timestamp.0, start_timestamp));
+            self.grown += START_TIMESTAMP_BYTES as i64;
+        }
+    }
+}
+
+/// The indexes of a batch's entries, grouped by shard; those of [`NO_SERIES`] are left out.
+struct ByShard {
+    starts: [u32; SHARDS + 1],
+    order: Vec<u32>,
+}
+
+impl ByShard {
+    fn of(series: &[u32]) -> ByShard {
+        let mut starts = [0u32; SHARDS + 1];
+        for number in series.iter().filter(|number| **number != NO_SERIES) {
+            starts[shard_of(*number) + 1] += 1;
+        }
+        for shard in 0..SHARDS {
+            starts[shard + 1] += starts[shard];
+        }
+        let mut order = vec![0u32; starts[SHARDS] as usize];
+        let mut next = starts;
+        for (i, number) in series.iter().enumerate().filter(|(_, n)| **n != NO_SERIES) {
+            let position = &mut next[shard_of(*number)];
+            order[*position as usize] = i as u32;
+            *position += 1;
+        }
+        ByShard { starts, order }
+    }
+
+    fn indexes(&self, shard: usize) -> &[u32] {
+        &self.order[self.starts[shard] as usize..self.starts[shard + 1] as usize]
     }
 }
 
@@ -382,10 +526,10 @@ impl Numbers {
 }
 
 /// Grows by an eighth instead of doubling: the slots are most of a quiet head's memory.
-fn reserve_gently(shard: &mut Shard, wanted: usize) {
-    if shard.capacity() < wanted {
-        let grow = (wanted - shard.len()).max(shard.len() / 8).max(64);
-        shard.reserve_exact(grow);
+fn reserve_gently(slots: &mut Vec<Option<HeadSeries>>, wanted: usize) {
+    if slots.capacity() < wanted {
+        let grow = (wanted - slots.len()).max(slots.len() / 8).max(64);
+        slots.reserve_exact(grow);
     }
 }
 
@@ -403,7 +547,7 @@ const fn number_of(shard: usize, slot: usize) -> u32 {
 
 #[inline]
 fn get<'a>(shards: &'a [RwLockReadGuard<'_, Shard>], series: u32) -> Option<&'a HeadSeries> {
-    shards[shard_of(series)].get(slot_of(series))?.as_ref()
+    shards[shard_of(series)].get(slot_of(series))
 }
 
 /// The lookup table keeps 32 bits of a hash; this makes 64 of them again.
@@ -437,15 +581,8 @@ mod tests {
     }
 
     fn find(head: &Head, sets: &[Labels]) -> Vec<u32> {
-        let entries: Vec<SeriesEntry<'_>> = sets
-            .iter()
-            .map(|labels| SeriesEntry {
-                labels: labels.as_packed(),
-                samples: 0,
-                histograms: 0,
-                exemplars: 0,
-            })
-            .collect();
+        let entries: Vec<SeriesEntry<'_>> =
+            sets.iter().map(|labels| SeriesEntry::of(labels.as_packed())).collect();
         let mut found = Vec::new();
         head.find(&entries, &mut found);
         found
@@ -477,21 +614,40 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_taken_and_idle_series_forgotten() {
+    fn windows_are_frozen_and_idle_series_forgotten() {
         let head = Head::new();
         let a = head.get_or_create(&labels("a"), 10).expect("room");
         let b = head.get_or_create(&labels("b"), 10).expect("room");
         let sample = |t: i64| Sample::new(Timestamp(t), t as f64);
         head.append(&[a, b, a], &[sample(5), sample(6), sample(WINDOW_MS + 1)]);
-        let taken = head.take_windows(|window| window == Window::of(0));
-        assert_eq!(taken.iter().map(|w| w.series).collect::<Vec<_>>(), [a, b]);
-        assert_eq!(head.len(), 2);
+        head.freeze(Window::of(0));
+        let day = Window::of(0).day();
+        let mut frozen = head.frozen(day);
+        frozen.sort_by_key(|frozen| frozen.series);
+        assert_eq!(frozen.iter().map(|f| f.series).collect::<Vec<_>>(), [a, b]);
+        assert_eq!(head.frozen_days().into_iter().collect::<Vec<_>>(), [day]);
+
+        head.append(&[b], &[sample(7)]); // too late for the flush, but not lost
         let mut data = SeriesData::default();
-        taken[0].data.read(&mut data);
-        assert_eq!((data.timestamps, data.values), (vec![5], vec![5.0]));
-        let left = head.snapshot(&[], i64::MIN, i64::MAX);
-        assert_eq!(left[0].windows.len(), 1);
-        assert!(head.take_windows(|_| false).is_empty());
+        let mut copy = WindowCopy::default();
+        assert!(head.copy_frozen(frozen[1], &mut copy));
+        copy.read(&mut data);
+        assert_eq!((data.timestamps, data.values), (vec![6], vec![6.0]));
+        let parts = |head: &Head| -> Vec<usize> {
+            let snapshot = head.snapshot(&[], i64::MIN, i64::MAX);
+            snapshot.iter().map(|series| series.windows.len()).collect()
+        };
+        assert_eq!(parts(&head), [2, 2]);
+        head.drop_frozen(day);
+        assert_eq!(parts(&head), [1, 1]);
+        assert!(!head.copy_frozen(frozen[1], &mut copy));
+        assert_eq!(head.heap_bytes(), 2 * 16384, "one shard each for the samples that came later");
+
+        head.freeze(Window::of(0));
+        head.drop_frozen(day);
+        head.freeze(Window::of(0));
+        assert_eq!(head.len(), 2, "b may still be alive");
+        head.freeze(Window::of(WINDOW_MS));
         assert_eq!(head.len(), 1);
         assert_eq!(find(&head, &[labels("b")]), [NO_SERIES]);
         assert_eq!(head.get_or_create(&labels("c"), 10), Some(b));

@@ -2,13 +2,21 @@
 
 use std::sync::atomic::AtomicU32;
 
-use super::buffer::AppendBuffer;
+use super::blocks::Blocks;
+use super::buffer::{AppendBuffer, EncodedSamples};
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, SeriesData};
-use crate::storage::window::Window;
+use crate::storage::window::{Day, Window};
 
 /// "No series": the prediction of a series whose successor is not known yet.
 pub const NO_SERIES: u32 = u32::MAX;
+
+/// Memory of a histogram, roughly, in bytes.
+pub const HISTOGRAM_BYTES: usize = 256;
+/// Memory of a start timestamp, in bytes.
+pub const START_TIMESTAMP_BYTES: usize = 16;
+/// Memory of an exemplar, roughly, in bytes.
+pub const EXEMPLAR_BYTES: usize = 128;
 
 /// A series in the head.
 #[derive(Debug)]
@@ -21,15 +29,24 @@ pub struct HeadSeries {
     pub partition_id: u32,
     /// Day number the id belongs to; [`i32::MIN`] when it has none yet.
     pub partition_day: i32,
-    /// The window of its newest samples.
+    /// The window of its newest samples; when it is empty, the window it had last.
     current: WindowData,
-    /// Earlier windows, not yet flushed; usually none or one.
+    /// Earlier windows, not yet flushed; usually none or one. What is frozen stands before what
+    /// came later of the same window.
     #[expect(clippy::box_collection, reason = "it is mostly absent, and 16 bytes a series count")]
-    older: Option<Box<Vec<WindowData>>>,
+    older: Option<Box<Vec<OlderWindow>>>,
+}
+
+/// A window before the current one.
+#[derive(Debug)]
+struct OlderWindow {
+    data: WindowData,
+    /// Being flushed: it does not change any more.
+    frozen: bool,
 }
 
 /// The samples of one series in one window.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct WindowData {
     /// Which window.
     pub window: Window,
@@ -80,39 +97,63 @@ impl HeadSeries {
         }
         let older = self.older.get_or_insert_default();
         if window > self.current.window {
-            older.push(std::mem::replace(&mut self.current, fresh));
+            let data = std::mem::replace(&mut self.current, fresh);
+            older.push(OlderWindow { data, frozen: false });
             return &mut self.current;
         }
-        let position = older.iter().position(|data| data.window == window);
+        let position = older.iter().position(|old| old.data.window == window && !old.frozen);
         let position = position.unwrap_or_else(|| {
-            older.push(fresh);
+            older.push(OlderWindow { data: fresh, frozen: false });
             older.len() - 1
         });
-        &mut older[position]
+        &mut older[position].data
     }
 
-    /// All windows with samples, in no particular order.
-    pub fn windows(&self) -> impl Iterator<Item = &WindowData> {
+    /// All windows with samples, and whether they are frozen, in no particular order; of several
+    /// parts of one window the one that came first is first.
+    pub fn windows(&self) -> impl Iterator<Item = (&WindowData, bool)> {
         let older = self.older.iter().flat_map(|older| older.iter());
-        older.chain(Some(&self.current)).filter(|data| !data.is_empty())
+        let older = older.map(|old| (&old.data, old.frozen));
+        older.chain(Some((&self.current, false))).filter(|(data, _)| !data.is_empty())
     }
 
-    /// Takes out the windows that `wanted` accepts.
-    pub fn take_windows(&mut self, wanted: impl Fn(Window) -> bool, taken: &mut Vec<WindowData>) {
-        if let Some(older) = &mut self.older {
-            taken.extend(older.extract_if(.., |data| wanted(data.window)));
-            if older.is_empty() {
-                self.older = None;
-            }
+    /// Freezes every window up to `cutoff`: samples that still come for them go elsewhere.
+    pub fn freeze(&mut self, cutoff: Window) {
+        for old in self.older.iter_mut().flat_map(|older| older.iter_mut()) {
+            old.frozen |= old.data.window <= cutoff;
         }
-        if !self.current.is_empty() && wanted(self.current.window) {
-            taken.push(std::mem::take(&mut self.current));
+        let window = self.current.window;
+        if !self.current.is_empty() && window <= cutoff {
+            let fresh = WindowData { window, ..WindowData::default() };
+            let data = std::mem::replace(&mut self.current, fresh);
+            self.older.get_or_insert_default().push(OlderWindow { data, frozen: true });
         }
     }
 
-    /// Whether no window has samples.
-    pub fn is_empty(&self) -> bool {
-        self.current.is_empty() && self.older.is_none()
+    /// The frozen windows, each once.
+    pub fn frozen(&self) -> impl Iterator<Item = &WindowData> {
+        let older = self.older.iter().flat_map(|older| older.iter());
+        older.filter(|old| old.frozen).map(|old| &old.data)
+    }
+
+    /// Drops the frozen windows of a day; returns the memory their rare data held, in bytes.
+    pub fn drop_frozen(&mut self, day: Day) -> usize {
+        let Some(older) = &mut self.older else { return 0 };
+        let mut bytes = 0;
+        older.retain(|old| {
+            let done = old.frozen && old.data.window.day() == day;
+            bytes += if done { old.data.rare_bytes() } else { 0 };
+            !done
+        });
+        if older.is_empty() {
+            self.older = None;
+        }
+        bytes
+    }
+
+    /// Whether no window has samples and the last one was before `cutoff`.
+    pub fn is_idle(&self, cutoff: Window) -> bool {
+        self.current.is_empty() && self.older.is_none() && self.current.window < cutoff
     }
 }
 
@@ -122,16 +163,44 @@ impl WindowData {
         self.floats.count() == 0 && self.rare.is_none()
     }
 
-    /// Memory held besides the struct itself, in bytes; approximate for rare data.
-    pub fn heap_bytes(&self) -> usize {
-        let rare = self.rare.as_ref().map_or(0, |rare| {
-            rare.histograms.capacity() * 256
-                + rare.start_timestamps.capacity() * 16
-                + rare.exemplars.capacity() * 128
-        });
-        self.floats.heap_bytes() + rare
+    /// Memory of the rare data, in bytes, as it is counted when it is appended.
+    fn rare_bytes(&self) -> usize {
+        self.rare.as_ref().map_or(0, |rare| {
+            rare.histograms.len() * HISTOGRAM_BYTES
+                + rare.start_timestamps.len() * START_TIMESTAMP_BYTES
+                + rare.exemplars.len() * EXEMPLAR_BYTES
+        })
     }
 
+    /// A copy that can be read without a lock; `blocks` is where the samples are.
+    pub fn copy(&self, blocks: Option<&Blocks>) -> WindowCopy {
+        let mut copy = WindowCopy { window: self.window, ..WindowCopy::default() };
+        self.copy_into(blocks, &mut copy);
+        copy
+    }
+
+    /// As [`WindowData::copy`], into memory that is there already.
+    pub fn copy_into(&self, blocks: Option<&Blocks>, copy: &mut WindowCopy) {
+        copy.window = self.window;
+        match blocks {
+            Some(blocks) => self.floats.copy(blocks, &mut copy.floats),
+            None => copy.floats = EncodedSamples::default(), // it has only rare data
+        }
+        copy.rare.clone_from(&self.rare);
+    }
+}
+
+/// The samples of one series in one window, copied out of the head.
+#[derive(Clone, Debug, Default)]
+pub struct WindowCopy {
+    /// Which window.
+    pub window: Window,
+    /// What few series have.
+    pub rare: Option<Box<RareData>>,
+    floats: EncodedSamples,
+}
+
+impl WindowCopy {
     /// Replaces `out` by the samples, ascending, each timestamp once.
     pub fn read(&self, out: &mut SeriesData) {
         out.clear();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::storage::data_dir::DataDir;
+use crate::storage::data_dir::{DataDir, SMALL_CACHE_BYTES};
 use crate::storage::error::StorageError;
 
 /// Largest block in bytes: values of this size fill their page to 99.6 %, one more byte and the
@@ -30,7 +30,7 @@ impl JournalFile {
     /// The file cannot be opened or is damaged.
     pub fn open(dir: &DataDir, sequence: u64) -> Result<JournalFile, StorageError> {
         let path = dir.journal_path(sequence);
-        let database = dir.open_database(&path)?;
+        let database = dir.open_database(&path, SMALL_CACHE_BYTES)?;
         let mut file = JournalFile { sequence, path, database, next_block: 0, bytes: 0 };
         file.next_block = file.read_last_block()?.map_or(0, |last| last + 1);
         Ok(file)

@@ -7,12 +7,18 @@
 //! ```
 //!
 //! with kind 1 series (a series' number in this file and its labels, before its first sample), kind
-//! 2 samples. Numbers are those of the head which wrote the file and mean nothing outside it.
+//! 2 samples. The windows of the samples stand first, so that recovery need not decode those that
+//! were flushed. Numbers are those of the head which wrote the file and mean nothing outside it.
+
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, Sample, Timestamp};
 use crate::storage::chunk::bytes::{put_varint, unzigzag, zigzag};
 use crate::storage::chunk::{self, CodecError};
+use crate::storage::window::Window;
 
 const KIND_SERIES: u8 = 1;
 const KIND_SAMPLES: u8 = 2;
@@ -24,6 +30,12 @@ pub const BODY_BYTES_MAX: usize = 256 << 20;
 const ZSTD_LEVEL: i32 = 1;
 /// Bodies below this stay as they are.
 const COMPRESS_FROM_BYTES: usize = 256;
+
+thread_local! {
+    // Their tables take longer to set up than a usual batch takes to go through them.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
 
 /// The samples of one batch; `*_series[i]` is the number of the series of entry `i`.
 #[derive(Debug, Default, PartialEq)]
@@ -76,15 +88,21 @@ pub fn encode_series(number: u32, labels: &Labels, out: &mut Vec<u8>) {
     finish(start, out);
 }
 
-/// Appends a samples record. Entries of the series [`u32::MAX`] are left out.
+/// Appends a samples record. Entries of the series [`u32::MAX`] are left out; `windows` are those of
+/// the others, ascending.
 ///
 /// # Errors
 /// A histogram is beyond the limits of its codec.
-pub fn encode_samples(record: &SamplesRef<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
+pub fn encode_samples(
+    record: &SamplesRef<'_>,
+    windows: &[Window],
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
     let body = encode_columns(record)?;
     let start = begin(KIND_SAMPLES, out);
+    encode_windows(windows, out);
     let compressed = if body.len() >= COMPRESS_FROM_BYTES {
-        zstd::bulk::compress(&body, ZSTD_LEVEL).ok().filter(|small| small.len() < body.len())
+        compress(&body).filter(|small| small.len() < body.len())
     } else {
         None
     };
@@ -100,6 +118,25 @@ pub fn encode_samples(record: &SamplesRef<'_>, out: &mut Vec<u8>) -> Result<(), 
     }
     finish(start, out);
     Ok(())
+}
+
+fn encode_windows(windows: &[Window], out: &mut Vec<u8>) {
+    put_varint(out, windows.len() as u64);
+    let mut previous = 0i64;
+    for window in windows {
+        put_varint(out, zigzag(window.number().wrapping_sub(previous)));
+        previous = window.number();
+    }
+}
+
+/// The body compressed; `None` when it cannot be, which only costs space.
+fn compress(body: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|shared| {
+        if shared.is_none() {
+            *shared = Compressor::new(ZSTD_LEVEL).ok();
+        }
+        shared.as_mut()?.compress(body).ok()
+    })
 }
 
 fn begin(kind: u8, out: &mut Vec<u8>) -> usize {
@@ -176,17 +213,45 @@ fn push_numbers(series: &[u32], out: &mut Vec<u8>) {
     }
 }
 
+/// Length in bytes of the first record of `stream`; `None` when the stream ends before it does.
+///
+/// # Errors
+/// It cannot be a record.
+pub fn length(stream: &[u8]) -> Result<Option<usize>, &'static str> {
+    let Some(header) = stream.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+    let body = u32::from_le_bytes(array(&header[1..5])) as usize;
+    if body > BODY_BYTES_MAX {
+        return Err("record length is out of range");
+    }
+    Ok((stream.len() >= HEADER_BYTES + body).then_some(HEADER_BYTES + body))
+}
+
+/// The windows a whole samples record has samples of; `None` for another kind of record, and when
+/// they cannot be read, which decoding the record then tells.
+pub fn windows(record: &[u8]) -> Option<Vec<Window>> {
+    match record.split_at_checked(HEADER_BYTES)? {
+        ([KIND_SAMPLES, ..], body) => decode_windows(&mut Input(body)).ok(),
+        _ => None,
+    }
+}
+
+fn decode_windows(input: &mut Input<'_>) -> Result<Vec<Window>, &'static str> {
+    let mut number = 0i64;
+    let count = input.count(1)?;
+    let next = |_| {
+        number = number.wrapping_add(unzigzag(input.varint()?));
+        Ok(Window::from_number(number))
+    };
+    (0..count).map(next).collect()
+}
+
 /// The first record of `stream` and its length in bytes; `None` when the stream ends before it does.
 ///
 /// # Errors
 /// What is wrong with the bytes.
 pub fn decode(stream: &[u8]) -> Result<Option<(Record, usize)>, &'static str> {
-    let Some((header, rest)) = stream.split_at_checked(HEADER_BYTES) else { return Ok(None) };
-    let length = u32::from_le_bytes(array(&header[1..5])) as usize;
-    if length > BODY_BYTES_MAX {
-        return Err("record length is out of range");
-    }
-    let Some(body) = rest.get(..length) else { return Ok(None) };
+    let Some(length) = length(stream)? else { return Ok(None) };
+    let (header, body) = stream[..length].split_at(HEADER_BYTES);
     if crc32fast::hash(body) != u32::from_le_bytes(array(&header[5..9])) {
         return Err("record checksum does not match");
     }
@@ -195,7 +260,7 @@ pub fn decode(stream: &[u8]) -> Result<Option<(Record, usize)>, &'static str> {
         KIND_SAMPLES => Record::Samples(decode_samples(body)?),
         _ => return Err("record kind is not known"),
     };
-    Ok(Some((record, HEADER_BYTES + length)))
+    Ok(Some((record, length)))
 }
 
 fn decode_series(body: &[u8]) -> Result<Record, &'static str> {
@@ -206,6 +271,7 @@ fn decode_series(body: &[u8]) -> Result<Record, &'static str> {
 
 fn decode_samples(body: &[u8]) -> Result<SamplesRecord, &'static str> {
     let mut input = Input(body);
+    decode_windows(&mut input)?;
     let size = usize::try_from(input.varint()?).map_err(|_| "samples record is too large")?;
     if size == 0 {
         return decode_columns(input);
@@ -213,7 +279,13 @@ fn decode_samples(body: &[u8]) -> Result<SamplesRecord, &'static str> {
     if size > BODY_BYTES_MAX {
         return Err("samples record is too large");
     }
-    let raw = zstd::bulk::decompress(input.0, size).map_err(|_| "samples do not decompress")?;
+    let raw = DECOMPRESSOR.with_borrow_mut(|shared| {
+        if shared.is_none() {
+            *shared = Decompressor::new().ok();
+        }
+        let decompressor = shared.as_mut().ok_or("there is no memory to decompress with")?;
+        decompressor.decompress(input.0, size).map_err(|_| "samples do not decompress")
+    })?;
     decode_columns(Input(&raw))
 }
 
@@ -347,7 +419,11 @@ mod tests {
         record.exemplar_series = vec![4];
         record.exemplars =
             vec![Exemplar { labels: labels.clone(), value: 1.5, timestamp: Timestamp(-1) }];
-        encode_samples(&borrowed(&record), &mut stream).expect("within limits");
+        let windows = [Window::from_number(-3), Window::from_number(7)];
+        let start = stream.len();
+        encode_samples(&borrowed(&record), &windows, &mut stream).expect("within limits");
+        assert_eq!(super::windows(&stream[start..]), Some(windows.to_vec()));
+        assert_eq!(super::windows(&stream), None, "a series record has none");
 
         let (series, used) = decode(&stream).expect("valid").expect("whole");
         assert_eq!(series, Record::Series(7, labels));
@@ -365,7 +441,7 @@ mod tests {
             samples: vec![sample(1), sample(2)],
             ..SamplesRecord::default()
         };
-        encode_samples(&borrowed(&record), &mut stream).expect("within limits");
+        encode_samples(&borrowed(&record), &[], &mut stream).expect("within limits");
         for cut in 0..stream.len() {
             assert_eq!(decode(&stream[..cut]), Ok(None), "prefix of {cut} bytes");
         }

@@ -21,7 +21,7 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 
 use self::symbols::Symbols;
 use self::tables::{FORMAT_VERSION, META, SYMBOLS, WINDOWS, WindowInfo};
-use super::data_dir::DataDir;
+use super::data_dir::{DataDir, PARTITION_CACHE_BYTES};
 use super::error::StorageError;
 use super::window::{Day, Window};
 pub use reader::PartitionReader;
@@ -70,7 +70,7 @@ impl Partition {
     /// The file cannot be opened, is damaged, or was written by a newer version.
     pub fn open(dir: &DataDir, day: Day) -> Result<Partition, StorageError> {
         let path = dir.partition_path(day);
-        let database = dir.open_database(&path)?;
+        let database = dir.open_database(&path, PARTITION_CACHE_BYTES)?;
         let mut partition = Partition {
             day,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),

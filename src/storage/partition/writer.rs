@@ -13,11 +13,12 @@ use super::tables::{
     POSTINGS, SERIES, SERIES_PER_ROW, SYMBOLS, WINDOWS, WindowInfo,
 };
 use super::{Partition, View};
-use crate::model::{Labels, SeriesData};
+use crate::model::{Exemplar, Labels, SeriesData};
 use crate::storage::chunk;
 use crate::storage::columns::ColumnsBuilder;
 use crate::storage::error::StorageError;
-use crate::storage::head::TakenWindow;
+use crate::storage::head::series::WindowCopy;
+use crate::storage::head::{FrozenWindow, Head};
 use crate::storage::pack::{FinishedPack, PackWriter};
 use crate::storage::window::Window;
 
@@ -31,28 +32,29 @@ pub struct Written {
 }
 
 impl Partition {
-    /// Writes windows, all of this partition's day, and whatever series are new to it. They are on
+    /// Writes frozen windows of the head, all of this partition's day, and whatever series are new to it. They are on
     /// disk when this returns, and visible after [`Partition::publish`].
     ///
     /// # Errors
     /// The commit failed; the file is as it was before.
     pub fn write(
         &self,
-        taken: &[TakenWindow],
+        head: &Head,
+        frozen: &[FrozenWindow],
         journal_sequence: u64,
     ) -> Result<Written, StorageError> {
         let fail = |error: redb::Error| self.error("writing partition", error);
         let mut transaction = self.database.begin_write().map_err(|e| fail(e.into()))?;
         transaction.set_durability(Durability::Immediate).map_err(|e| fail(e.into()))?;
         transaction.set_quick_repair(true);
-        let ids = self.assign_ids(&transaction, taken)?;
+        let ids = self.assign_ids(&transaction, head, frozen)?;
         let view = self.view();
         let mut windows = Vec::new();
-        for (window, mut series) in by_window(taken, &ids) {
+        for (window, mut series) in by_window(frozen, &ids) {
             series.sort_unstable_by_key(|(id, _)| *id);
             let generation = view.next_generation(window);
             let mut job =
-                WindowJob { partition: self, transaction: &transaction, window, generation };
+                WindowJob { partition: self, head, transaction: &transaction, window, generation };
             let mut rest = Vec::new();
             windows.push(job.write(&series, journal_sequence, &mut rest)?);
             while !rest.is_empty() {
@@ -70,17 +72,19 @@ impl Partition {
     fn assign_ids(
         &self,
         transaction: &WriteTransaction,
-        taken: &[TakenWindow],
-    ) -> Result<HashMap<u32, u32>, StorageError> {
-        let mut ids = HashMap::with_capacity(taken.len());
-        let mut unknown: BTreeMap<&Labels, u32> = BTreeMap::new();
-        for window in taken {
-            if window.partition_day == self.day.0 {
-                ids.insert(window.series, window.partition_id);
-            } else {
-                unknown.insert(&window.labels, window.series);
+        head: &Head,
+        frozen: &[FrozenWindow],
+    ) -> Result<SeriesIds, StorageError> {
+        let mut ids = SeriesIds::with_capacity_and_hasher(frozen.len(), Default::default());
+        let mut labels: Vec<(Labels, u32)> = Vec::new();
+        for window in frozen {
+            match window.partition_id {
+                Some(id) => drop(ids.insert(window.series, id)),
+                None => labels.extend(head.labels(window.series).map(|l| (l, window.series))),
             }
         }
+        let unknown: BTreeMap<&Labels, u32> =
+            labels.iter().map(|(l, series)| (l, *series)).collect();
         if unknown.is_empty() {
             return Ok(ids);
         }
@@ -246,16 +250,18 @@ impl Partition {
     }
 }
 
-type SeriesOfWindow<'a> = Vec<(u32, &'a TakenWindow)>;
+/// Number in the head -> id in the partition.
+type SeriesIds = HashMap<u32, u32, foldhash::fast::RandomState>;
 
-fn by_window<'a>(
-    taken: &'a [TakenWindow],
-    ids: &HashMap<u32, u32>,
-) -> BTreeMap<Window, SeriesOfWindow<'a>> {
-    let mut windows: BTreeMap<Window, SeriesOfWindow<'a>> = BTreeMap::new();
-    for window in taken {
-        let id = ids.get(&window.series).expect("BUG: every series was given an id");
-        windows.entry(window.data.window).or_default().push((*id, window));
+/// The frozen windows of the series, with their ids, by window.
+fn by_window(
+    frozen: &[FrozenWindow],
+    ids: &SeriesIds,
+) -> BTreeMap<Window, Vec<(u32, FrozenWindow)>> {
+    let mut windows: BTreeMap<Window, Vec<(u32, FrozenWindow)>> = BTreeMap::new();
+    for frozen in frozen {
+        let id = ids.get(&frozen.series).expect("BUG: every series was given an id");
+        windows.entry(frozen.window).or_default().push((*id, *frozen));
     }
     windows
 }
@@ -263,6 +269,7 @@ fn by_window<'a>(
 /// Writes one window of a flush.
 struct WindowJob<'a> {
     partition: &'a Partition,
+    head: &'a Head,
     transaction: &'a WriteTransaction,
     window: Window,
     generation: u32,
@@ -297,15 +304,17 @@ impl WindowJob<'_> {
     /// `rest`, for the next generation.
     fn write(
         &self,
-        series: &[(u32, &TakenWindow)],
+        series: &[(u32, FrozenWindow)],
         journal_sequence: u64,
         rest: &mut Vec<(u32, SeriesData)>,
     ) -> Result<WindowInfo, StorageError> {
         let mut output = Output::new(self, journal_sequence);
-        let mut data = SeriesData::default();
-        for (id, taken) in series {
-            taken.data.read(&mut data);
-            output.info.has_exemplars |= self.write_exemplars(*id, taken)?;
+        let (mut copy, mut data) = (WindowCopy::default(), SeriesData::default());
+        for (id, frozen) in series {
+            assert!(self.head.copy_frozen(*frozen, &mut copy), "BUG: frozen until it is written");
+            copy.read(&mut data);
+            let exemplars = copy.rare.as_ref().map_or(&[][..], |rare| &rare.exemplars);
+            output.info.has_exemplars |= self.write_exemplars(*id, exemplars)?;
             self.push(*id, &mut data, &mut output, rest)?;
         }
         self.finish(output)
@@ -403,12 +412,12 @@ impl WindowJob<'_> {
         Ok(())
     }
 
-    fn write_exemplars(&self, id: u32, taken: &TakenWindow) -> Result<bool, StorageError> {
-        let Some(rare) = taken.data.rare.as_ref().filter(|rare| !rare.exemplars.is_empty()) else {
+    fn write_exemplars(&self, id: u32, exemplars: &[Exemplar]) -> Result<bool, StorageError> {
+        if exemplars.is_empty() {
             return Ok(false);
-        };
+        }
         let mut bytes = Vec::new();
-        let kept = chunk::exemplars::last_fitting(&rare.exemplars);
+        let kept = chunk::exemplars::last_fitting(exemplars);
         self.encoded(chunk::exemplars::encode(kept, &mut bytes))?;
         let mut table = self.transaction.open_table(EXEMPLARS).map_err(|e| self.fail(e))?;
         table.insert(self.key(id), bytes.as_slice()).map_err(|e| self.fail(e))?;

@@ -47,6 +47,13 @@ impl Client {
         answer(self.agent.get(self.url(path)).call()?)
     }
 
+    /// The value of one series of `/metrics`; `name` is the series as it stands there.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let page = self.get("/metrics").expect("an answer").body;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map(|value| value.parse().expect("a number"))
+    }
+
     /// POST of a form.
     pub fn form(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer, ureq::Error> {
         answer(self.agent.post(self.url(path)).send_form(form.iter().copied())?)

@@ -25,6 +25,7 @@ pub struct Server {
     http_port: u16,
     statsd_port: u16,
     extra: Vec<String>,
+    file_kib_max: Option<u64>,
 }
 
 impl Server {
@@ -52,7 +53,14 @@ impl Server {
             http_port: free_port(),
             statsd_port: free_port(),
             extra: extra.iter().map(ToString::to_string).collect(),
+            file_kib_max: None,
         }
+    }
+
+    /// From its next start on the process may not make a file larger than this (KiB): writes beyond
+    /// it fail as on a full disk.
+    pub fn limit_files(&mut self, file_kib_max: Option<u64>) {
+        self.file_kib_max = file_kib_max;
     }
 
     /// Starts the process and waits until it is ready.
@@ -82,7 +90,7 @@ impl Server {
 
     fn command(&self) -> Command {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewatch"));
+        let mut command = self.program();
         command
             .arg("serve")
             .args(["--listen", &format!("127.0.0.1:{}", self.http_port)])
@@ -96,6 +104,19 @@ impl Server {
         command
     }
 
+    /// The binary, under the limit on file sizes if there is one. The signal the limit sends is
+    /// ignored, so that the write fails instead; `exec` keeps that, and the process number.
+    fn program(&self) -> Command {
+        let binary = env!("CARGO_BIN_EXE_tidewatch");
+        let Some(kib) = self.file_kib_max else {
+            return Command::new(binary);
+        };
+        let mut command = Command::new("bash");
+        let script = format!("ulimit -f {kib} && trap '' XFSZ && exec \"$@\"");
+        command.args(["-c", &script, "bash", binary]);
+        command
+    }
+
     /// Kills the process with SIGKILL: nothing is flushed.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -106,12 +127,18 @@ impl Server {
 
     /// Asks the process to end (SIGTERM) and waits for it.
     pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
         let mut child = self.child.take().expect("the server runs");
-        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-        assert!(killed.expect("kill(1) is installed").success(), "SIGTERM was not delivered");
         wait_for("the server to stop after SIGTERM", STOP_MAX, || {
             child.try_wait().expect("a child")
         })
+    }
+
+    /// Sends the process the signal of this name.
+    pub fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("the server runs");
+        let kill = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+        assert!(kill.expect("kill(1) is installed").success(), "{name} was not delivered");
     }
 
     /// Panics, with the log, when the process has ended.
