@@ -307,7 +307,7 @@ fn start(
 ) -> Result<Parts, ServeError> {
     let ingest = Ingest::new(Arc::clone(store));
     let (mut receivers, shutdown) = Stage::new("receivers");
-    let statsd = statsd::start(base, config, &ingest, &mut receivers, &shutdown)?;
+    let statsd = statsd::start(base, config, &ingest, store, &mut receivers, &shutdown)?;
     let mut router = receiver_router(base, &ingest, store);
     if let Some(statsd) = &statsd {
         router = router.merge(crate::statsd::status::router(statsd.handle.clone()));

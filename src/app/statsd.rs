@@ -8,7 +8,10 @@ use super::{Base, ServeError, Stage, metrics};
 use crate::config::{Config, StatsdConfig};
 use crate::ingest::Ingest;
 use crate::runtime::Shutdown;
-use crate::statsd::{Listen, Mapper, Options, Resolver, StatsdHandle, StatsdMetrics, StatsdServer};
+use crate::statsd::{
+    Listen, Mapper, Memory, Options, Resolver, StatsdHandle, StatsdMetrics, StatsdServer,
+};
+use crate::storage::Store;
 
 /// A running receiver.
 pub(super) struct Running {
@@ -23,6 +26,7 @@ pub(super) fn start(
     base: &Base,
     config: &Config,
     ingest: &Ingest,
+    store: &Arc<Store>,
     stage: &mut Stage,
     shutdown: &Shutdown,
 ) -> Result<Option<Running>, ServeError> {
@@ -35,7 +39,9 @@ pub(super) fn start(
     let counters = Arc::new(StatsdMetrics::default());
     let clock = Arc::clone(&base.clock);
     let (ingest, own) = (ingest.clone(), Arc::clone(&counters));
-    let server = StatsdServer::bind(options, resolver, ingest, clock, own).map_err(failed)?;
+    let memory = Some(Memory::new(Arc::clone(store)));
+    let server = StatsdServer::bind(options, resolver, ingest, clock, own, memory);
+    let server = server.map_err(failed)?;
     let running = Running { address: server.local_addr(), handle: server.handle() };
     metrics::register_statsd(&base.registry, counters);
     let shutdown = shutdown.clone();

@@ -19,11 +19,13 @@ use hashbrown::HashMap;
 use super::families::{Conflict, Families};
 use super::line::{Event, Item, Kind, Reason, Value, parse_line};
 use super::listen::source::Origin;
+use super::memory::{Change, Definition, LastValues};
 use super::metrics::Counts;
 use super::notice::{Check, Notice};
 use super::resolve::{Resolution, Resolver, Spec, What};
 use super::samples::Samples;
 use super::series::{Inserted, Point, Series};
+use crate::model::labels::METRIC_NAME;
 use crate::model::limits::SAMPLE_FUTURE_MS_MAX;
 use crate::model::{Labels, MetricMetadata, Timestamp};
 
@@ -40,6 +42,8 @@ const SET_MEMBERS_TOTAL_MAX: usize = 4 << 20;
 const SKETCH_CELLS_MAX: usize = 16 << 20;
 /// Most past values of gauges kept for the next flush.
 const PAST_MAX: usize = 100_000;
+/// Changes per allowed series that wait when they cannot be kept.
+const CHANGES_PER_SERIES: usize = 4;
 /// A gauge's value with a timestamp this old is no present value, in ms.
 const PAST_AFTER_MS: i64 = 60_000;
 /// Sleeping series make room when there are this many percent of the allowed series.
@@ -85,6 +89,8 @@ pub struct Aggregator {
     /// Samples of each mapping rule, in the order of the file.
     rule_hits: Vec<u64>,
     samples: Samples,
+    /// What [`Aggregator::take_changes`] has to tell.
+    changes: Vec<Change>,
     spelling: Vec<u8>,
 }
 
@@ -113,6 +119,7 @@ impl Aggregator {
             past: VecDeque::new(),
             rule_hits: Vec::new(),
             samples: Samples::default(),
+            changes: Vec::new(),
             spelling: Vec::new(),
         }
     }
@@ -309,11 +316,62 @@ impl Aggregator {
             return Err(Refusal::Full);
         }
         self.families.add(&spec.family, &spec.what, &spec.help);
+        self.changes.push(Change::Made(Definition {
+            base: new.base.clone(),
+            what: spec.what.clone(),
+            ttl_ms: spec.ttl_ms,
+        }));
+        self.push(new, stored);
+        Ok(self.series.len() as u32 - 1)
+    }
+
+    fn push(&mut self, new: Series, stored: usize) {
         self.stored = stored;
         let slot = u32::try_from(self.series.len()).expect("BUG: series_max fits u32");
         self.by_labels.insert(new.base.clone(), slot);
         self.series.push(new);
-        Ok(slot)
+    }
+
+    /// Makes the series there were before a restart, with the values they had last. One without a
+    /// value is forgotten.
+    pub fn restore(&mut self, definitions: Vec<Definition>, last: &LastValues, now: Timestamp) {
+        for definition in definitions {
+            let base = definition.base.clone();
+            if !self.restore_one(&definition, last, now) {
+                self.changes.push(Change::Gone(base));
+            }
+        }
+    }
+
+    fn restore_one(&mut self, definition: &Definition, last: &LastValues, now: Timestamp) -> bool {
+        let Definition { base, what, ttl_ms } = definition;
+        let family = base.metric_name();
+        let tags = base.iter().filter(|(name, _)| *name != METRIC_NAME);
+        let tags: Vec<(String, String)> =
+            tags.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let Ok(mut series) = Series::new(family, &tags, what, *ttl_ms, now) else { return false };
+        let stored = self.stored + series.stored();
+        let free = stored <= self.series_max
+            && !self.by_labels.contains_key(base)
+            && self.families.check(family, what).is_ok();
+        if !free || !series.restore(&|labels| last.get(labels).cloned()) {
+            return false;
+        }
+        self.families.add(family, what, "");
+        self.push(series, stored);
+        true
+    }
+
+    /// Series that were made and forgotten since the last call.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Takes changes back that could not be kept; they are taken again the next time.
+    pub fn give_changes_back(&mut self, mut earlier: Vec<Change>) {
+        earlier.append(&mut self.changes);
+        earlier.truncate(self.series_max.saturating_mul(CHANGES_PER_SERIES));
+        self.changes = earlier;
     }
 
     #[inline]
@@ -515,7 +573,14 @@ impl Aggregator {
     /// Keeps some series; spellings and numbers of all are made anew.
     fn retain(&mut self, keep: impl Fn(&Series) -> bool) {
         let before = self.series.len();
-        self.series.retain(keep);
+        let changes = &mut self.changes;
+        self.series.retain(|series| {
+            let keeps = keep(series);
+            if !keeps {
+                changes.push(Change::Gone(series.base.clone()));
+            }
+            keeps
+        });
         if self.series.len() == before {
             return;
         }

@@ -9,7 +9,7 @@
 //! thread, takes them out, [`line`] parses them, [`resolve`] says which series a spelling belongs to
 //! ([`name`] knows the tag dialects, [`mapping`] the rules), [`aggregate`] holds the state of
 //! [`series`]. Parser and state are synchronous and read no clock. [`relay`] hands lines on,
-//! [`status`] tells what happened.
+//! [`status`] tells what happened, [`memory`] keeps series over a restart.
 
 pub mod aggregate;
 mod families;
@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod line;
 pub mod listen;
 pub mod mapping;
+pub mod memory;
 pub mod metrics;
 pub mod name;
 pub mod notice;
@@ -33,6 +34,7 @@ pub mod worker;
 pub use aggregate::Aggregator;
 pub use listen::{Listen, Options, StatsdHandle, StatsdServer};
 pub use mapping::Mapper;
+pub use memory::Memory;
 pub use metrics::StatsdMetrics;
 pub use relay::RelayOptions;
 pub use resolve::Resolver;

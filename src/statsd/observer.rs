@@ -86,6 +86,11 @@ impl SummaryOptions {
         &self.targets
     }
 
+    /// How old an observation can be and still count, in ms.
+    pub fn max_age_ms(&self) -> i64 {
+        self.max_age_ms
+    }
+
     /// Length of one slice of the window in ms; at least 1.
     pub fn slice_ms(&self) -> i64 {
         (self.max_age_ms / i64::from(self.slices)).max(1)

@@ -270,22 +270,25 @@ impl Series {
         }
     }
 
-    /// Takes over what was stored last, as `last` tells it for each stored series.
-    pub fn restore(&mut self, last: &impl Fn(&Labels) -> Option<PointValue>) {
+    /// Takes over what was stored last, as `last` tells it for each stored series; false when
+    /// there is nothing to go on from.
+    pub fn restore(&mut self, last: &impl Fn(&Labels) -> Option<PointValue>) -> bool {
         let float = |labels: &Labels| match last(labels) {
             Some(PointValue::Float(value)) if value.is_finite() => Some(value),
             _ => None,
         };
         match &mut self.data {
-            Data::Counter(total) => *total = float(&self.base).unwrap_or(0.0),
-            Data::Gauge(gauge) => *gauge = float(&self.base),
-            Data::Set(_) => {}
+            Data::Counter(total) => float(&self.base).map(|value| *total = value).is_some(),
+            Data::Gauge(gauge) => {
+                *gauge = float(&self.base);
+                gauge.is_some()
+            }
+            Data::Set(_) => float(&self.base).is_some(),
             Data::Summary(summary) => summary.totals.restore(&float),
             Data::Buckets(classic) => classic.restore(&float),
             Data::Native(native) => restore_native(native, last(&self.base)),
             Data::Both(both) => {
-                both.0.restore(&float);
-                restore_native(&mut both.1, last(&self.base));
+                both.0.restore(&float) && restore_native(&mut both.1, last(&self.base))
             }
         }
     }
@@ -307,11 +310,13 @@ fn native_point<'a>(labels: &'a Labels, native: &Native, now: Timestamp) -> Poin
     Point { labels, timestamp: now, value: PointValue::Histogram(histogram) }
 }
 
-fn restore_native(native: &mut Native, last: Option<PointValue>) {
-    if let Some(PointValue::Histogram(histogram)) = last
-        && let Histogram::Int(saved) = *histogram
-    {
-        native.restore(&saved);
+fn restore_native(native: &mut Native, last: Option<PointValue>) -> bool {
+    match last {
+        Some(PointValue::Histogram(histogram)) => match *histogram {
+            Histogram::Int(saved) => native.restore(&saved),
+            Histogram::Float(_) => false,
+        },
+        _ => false,
     }
 }
 
@@ -335,9 +340,12 @@ impl Totals {
         push(&self.count_labels, self.count as f64);
     }
 
-    fn restore(&mut self, float: &impl Fn(&Labels) -> Option<f64>) {
-        self.sum = float(&self.sum_labels).unwrap_or(0.0);
-        self.count = float(&self.count_labels).unwrap_or(0.0) as u64;
+    fn restore(&mut self, float: &impl Fn(&Labels) -> Option<f64>) -> bool {
+        let (Some(sum), Some(count)) = (float(&self.sum_labels), float(&self.count_labels)) else {
+            return false;
+        };
+        (self.sum, self.count) = (sum, count as u64);
+        true
     }
 }
 
@@ -390,12 +398,10 @@ impl Classic {
         self.totals.points(push);
     }
 
-    fn restore(&mut self, float: &impl Fn(&Labels) -> Option<f64>) {
+    fn restore(&mut self, float: &impl Fn(&Labels) -> Option<f64>) -> bool {
         let counts: Option<Vec<u64>> =
             self.bucket_labels.iter().map(|labels| Some(float(labels)? as u64)).collect();
-        if counts.is_some_and(|counts| self.buckets.restore(&counts)) {
-            self.totals.restore(float);
-        }
+        counts.is_some_and(|counts| self.buckets.restore(&counts)) && self.totals.restore(float)
     }
 }
 
@@ -407,6 +413,16 @@ pub fn metric_type(what: &What) -> MetricType {
         What::Observer(ObserverOptions::Summary(_)) => MetricType::Summary,
         What::Observer(ObserverOptions::Histogram(_)) => MetricType::Histogram,
     }
+}
+
+/// The names under which a series of `family` stores.
+pub fn stored_names(family: &str, what: &What) -> Vec<String> {
+    let suffixes: &[&str] = match what {
+        What::Counter | What::Gauge | What::Set => &[""],
+        What::Observer(ObserverOptions::Summary(_)) => &["_sum", "_count"],
+        What::Observer(ObserverOptions::Histogram(_)) => &["", "_sum", "_count", "_bucket"],
+    };
+    suffixes.iter().map(|suffix| format!("{family}{suffix}")).collect()
 }
 
 /// Labels of a stored series. A tag by the name of the own label must yield to it.

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::aggregate::{Aggregator, split_lines};
 use super::listen::{Lines, Options};
+use super::memory::{Memory, NOTE_EVERY_MS};
 use super::metrics::{Counts, Meter, StatsdMetrics};
 use super::relay::Relay;
 use super::resolve::Resolver;
@@ -21,7 +22,7 @@ use super::series::{Point, PointValue};
 use super::status::{self, Report};
 use crate::ingest::{Ingest, IngestError, Submitted, WriteMode};
 use crate::model::source::HistogramPoint;
-use crate::model::{Clock, Sample, SeriesEntry, WriteBatch};
+use crate::model::{Clock, Sample, SeriesEntry, Timestamp, WriteBatch};
 
 /// Most chunks waiting for the thread. A chunk is at most 4 MiB, but nearly always about 64 KiB.
 pub const QUEUE_CHUNKS_MAX: usize = 256;
@@ -91,6 +92,10 @@ pub struct Worker {
     clock: Arc<dyn Clock>,
     metrics: Arc<StatsdMetrics>,
     relay: Option<Relay>,
+    /// What is kept over a restart; `None` when nothing is.
+    memory: Option<Memory>,
+    /// When that was told last.
+    noted: Timestamp,
     failing: bool,
 }
 
@@ -105,13 +110,15 @@ impl Worker {
         ingest: Ingest,
         clock: Arc<dyn Clock>,
         metrics: Arc<StatsdMetrics>,
+        memory: Option<Memory>,
     ) -> io::Result<Worker> {
         let relay = options.relay.as_ref();
         let relay = relay.map(|relay| Relay::start(relay, Arc::clone(&metrics))).transpose()?;
         let mut aggregator = Aggregator::new(options.series_max);
         metrics.set(Meter::Mappings, resolver.mapper.rules().len() as u64);
         aggregator.set_resolver(resolver);
-        Ok(Worker { aggregator, ingest, clock, metrics, relay, failing: false })
+        let noted = Timestamp::MIN;
+        Ok(Worker { aggregator, ingest, clock, metrics, relay, memory, noted, failing: false })
     }
 
     /// Starts the thread; it ends when every sender of `inbox` is gone.
@@ -120,10 +127,45 @@ impl Worker {
     /// The thread cannot be started.
     pub fn spawn(mut self, mut inbox: mpsc::Receiver<Message>) -> io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name("statsd".into()).spawn(move || {
+            self.recall();
             while let Some(message) = inbox.blocking_recv() {
                 self.handle(message);
             }
         })
+    }
+
+    /// Goes on where the last run ended.
+    fn recall(&mut self) {
+        let Some(memory) = &self.memory else { return };
+        let now = self.clock.now();
+        match memory.recall(now) {
+            Ok((definitions, values)) => {
+                self.aggregator.restore(definitions, &values, now);
+                let series = self.aggregator.len();
+                tracing::debug!(series, "statsd series of the last run go on");
+            }
+            Err(error) => {
+                tracing::warn!(error, "statsd counts start anew: what was kept cannot be read");
+            }
+        }
+    }
+
+    /// Keeps what there is for the next run; before its values are written, so that there is no
+    /// value without a series to go on from it.
+    fn remember(&mut self, now: Timestamp) {
+        let changes = self.aggregator.take_changes();
+        let Some(memory) = &self.memory else { return };
+        let due = now.as_millis() >= self.noted.saturating_add(NOTE_EVERY_MS).as_millis();
+        if changes.is_empty() && !due {
+            return;
+        }
+        match memory.keep(&changes, now) {
+            Ok(()) => self.noted = now,
+            Err(error) => {
+                self.aggregator.give_changes_back(changes);
+                tracing::debug!(%error, "cannot keep statsd series for the next start");
+            }
+        }
     }
 
     fn handle(&mut self, message: Message) {
@@ -169,9 +211,11 @@ impl Worker {
         if self.aggregator.is_empty() {
             return flushed;
         }
+        let now = self.clock.now();
+        self.remember(now);
         let mut metadata = self.aggregator.undeclared().to_vec();
         flushed.declared = metadata.len();
-        let points = self.aggregator.points(self.clock.now());
+        let points = self.aggregator.points(now);
         for points in points.chunks(BATCH_SERIES_MAX) {
             let mut batch = batch(points);
             batch.metadata = std::mem::take(&mut metadata);

@@ -33,7 +33,8 @@ fn worker(
 ) -> Worker {
     let options = Options { series_max, ..Options::default() };
     let metrics = Arc::clone(metrics);
-    Worker::new(&options, Resolver::default(), ingest, clock, metrics).expect("no relay to start")
+    Worker::new(&options, Resolver::default(), ingest, clock, metrics, None)
+        .expect("no relay to start")
 }
 
 fn take(worker: &mut Worker, lines: &str) {
@@ -86,4 +87,60 @@ fn more_series_than_one_batch_takes_are_all_written() {
     take(&mut worker, &lines);
     flush(&mut worker);
     assert_eq!(stored(&store, "many").len(), count);
+}
+
+#[test]
+fn counts_go_on_after_a_restart() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
+    let rules = "mappings:\n\
+        - {match: b, name: b, observer_type: histogram, buckets: [1]}\n\
+        - {match: n, name: n, observer_type: histogram, \
+           histogram_options: {native_histogram_bucket_factor: 2}}\n\
+        - {match: old, name: old, ttl: 1m}\n";
+    let lines = "c:5|c\ng:7|g\nt:500|ms\nb:0.5|h\nn:3|h\nold:1|c\nu:x|s";
+    for run in 1..=3i64 {
+        let store = open(dir.path(), &clock);
+        let metrics = Arc::new(StatsdMetrics::default());
+        let ingest = Ingest::new(Arc::clone(&store));
+        let mapper = crate::statsd::Mapper::parse(std::path::Path::new("m"), rules);
+        let mapper = mapper.expect("valid rules");
+        let resolver = Resolver { mapper, ..Resolver::default() };
+        let options = Options { series_max: 100, ..Options::default() };
+        let memory = Some(Memory::new(Arc::clone(&store)));
+        let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+        let worker = Worker::new(&options, resolver, ingest, as_clock, metrics, memory);
+        let mut worker = worker.expect("no relay to start");
+        worker.recall();
+        match run {
+            1 => take(&mut worker, lines),
+            // The first thing after the restart: what was there goes on by itself.
+            2 => assert_eq!(worker.aggregator.len(), 7),
+            _ => take(&mut worker, lines),
+        }
+        flush(&mut worker);
+        let now = clock.now().as_millis();
+        let last = |name| *stored(&store, name).last().expect("stored");
+        let twice = if run == 3 { 2.0 } else { 1.0 };
+        assert_eq!(last("c"), (now, 5.0 * twice));
+        assert_eq!(last("g"), (now, 7.0));
+        assert_eq!(last("t_sum"), (now, 0.5 * twice));
+        assert_eq!(last("t_count"), (now, twice));
+        assert_eq!(last("b_sum"), (now, 0.5 * twice));
+        assert_eq!(stored(&store, "b_bucket").len(), 2 * run as usize);
+        assert_eq!(last_native(&store, "n"), 3.0 * twice);
+        assert_eq!(last("old").1, twice);
+        drop(worker);
+        Arc::try_unwrap(store).expect("the last").close().expect("closed");
+        clock.advance_ms(30_000);
+    }
+}
+
+fn last_native(store: &Store, name: &str) -> f64 {
+    let matchers = [Matcher::equal("__name__", name)];
+    let selector = Selector { matchers: &matchers, start: Timestamp::MIN, end: Timestamp::MAX };
+    let set = store.source().select(&selector).expect("selected");
+    let mut data = SeriesData::default();
+    set.read(0, &mut data).expect("read");
+    data.histograms.last().expect("a histogram").histogram.sum()
 }

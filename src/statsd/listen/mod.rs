@@ -34,6 +34,7 @@ use self::socket::Bound;
 use self::source::{AddressRange, Origin, Sources};
 use self::stream::{Meters, StreamServer};
 use super::kernel;
+use super::memory::Memory;
 use super::metrics::{Meter, StatsdMetrics};
 use super::relay::RelayOptions;
 use super::resolve::Resolver;
@@ -178,7 +179,8 @@ impl fmt::Debug for StatsdServer {
 }
 
 impl StatsdServer {
-    /// Binds all sockets and starts the worker thread. Call it inside a tokio runtime.
+    /// Binds all sockets and starts the worker thread, which goes on where `memory` says the last
+    /// run ended. Call it inside a tokio runtime.
     ///
     /// # Errors
     /// An address cannot be bound, or the thread cannot be started; the message names the address.
@@ -188,10 +190,11 @@ impl StatsdServer {
         ingest: Ingest,
         clock: Arc<dyn Clock>,
         metrics: Arc<StatsdMetrics>,
+        memory: Option<Memory>,
     ) -> io::Result<StatsdServer> {
         let (bound, addresses) = socket::bind_all(&options)?;
         let (queue, inbox) = mpsc::channel(QUEUE_CHUNKS_MAX);
-        let worker = Worker::new(&options, resolver, ingest, clock, Arc::clone(&metrics))?;
+        let worker = Worker::new(&options, resolver, ingest, clock, Arc::clone(&metrics), memory)?;
         let worker = worker.spawn(inbox)?;
         Ok(StatsdServer { bound, addresses, options, metrics, queue, worker })
     }
