@@ -68,8 +68,9 @@ impl Reloader {
     pub(super) fn reload(&mut self) -> Result<(), String> {
         let loaded = config::load(self.options.config_file.as_deref(), &self.options.overrides);
         let loaded = loaded.map_err(|error| error.to_string());
-        let checked =
-            loaded.and_then(|config| Ok((super::statsd::resolver(&config.statsd)?, config)));
+        let checked = loaded.and_then(|config| {
+            Ok((super::statsd::resolver(&config.statsd, &self.current.statsd.sockets)?, config))
+        });
         match checked {
             Ok((resolver, config)) => {
                 if self.statsd.as_ref().is_some_and(|statsd| !statsd.reload(resolver)) {

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Base, ServeError, Stage, metrics};
-use crate::config::{Config, StatsdConfig};
+use crate::config::{Config, StatsdConfig, StatsdSockets};
 use crate::ingest::Ingest;
 use crate::runtime::Shutdown;
+use crate::statsd::airflow::Airflow;
 use crate::statsd::{
     Listen, Mapper, Memory, Options, Resolver, StatsdHandle, StatsdMetrics, StatsdServer,
 };
@@ -35,7 +36,8 @@ pub(super) fn start(
         return Ok(None);
     }
     let failed = |error| ServeError::io("starting the StatsD receiver", error);
-    let resolver = resolver(&config.statsd).map_err(|why| failed(std::io::Error::other(why)))?;
+    let resolver = resolver(&config.statsd, &config.statsd.sockets)
+        .map_err(|why| failed(std::io::Error::other(why)))?;
     let counters = Arc::new(StatsdMetrics::default());
     let clock = Arc::clone(&base.clock);
     let (ingest, own) = (ingest.clone(), Arc::clone(&counters));
@@ -51,8 +53,10 @@ pub(super) fn start(
 
 fn options(config: &Config) -> Options {
     let sockets = config.statsd.sockets.clone();
+    let own = sockets.airflow.listens;
     Options {
-        listens: config.statsd.listen.map(Listen::both).into_iter().collect(),
+        listens: config.statsd.listen.map(Listen::both).into_iter().chain(own).collect(),
+        ranges: sockets.airflow.ranges,
         unixgram: sockets.unixgram,
         unix: sockets.unix,
         unix_mode: sockets.unix_mode,
@@ -60,16 +64,23 @@ fn options(config: &Config) -> Options {
         flush_interval: sockets.flush_interval,
         series_max: config.limits.statsd_series_max,
         relay: sockets.relay,
-        ..Options::default()
     }
 }
 
-/// The rules; reads the mapping file.
-pub(super) fn resolver(config: &StatsdConfig) -> Result<Resolver, String> {
+/// The rules; reads the mapping file. `sockets` are those in use, which a reload does not change.
+pub(super) fn resolver(config: &StatsdConfig, sockets: &StatsdSockets) -> Result<Resolver, String> {
     let mapper = match &config.mapping_config {
         Some(path) => Mapper::load(path).map_err(|error| error.to_string())?,
         None => Mapper::default(),
     };
-    let (dialects, signed_gauges) = (config.dialects, config.signed_gauges);
-    Ok(Resolver { dialects, signed_gauges, mapper })
+    let airflow = config.airflow.as_ref().map(|mapping| {
+        Airflow::new(sockets.airflow.instances.clone(), &mapping.name, mapping.native)
+    });
+    Ok(Resolver {
+        dialects: config.dialects,
+        signed_gauges: config.signed_gauges,
+        mapper,
+        airflow,
+        labels: config.labels.clone(),
+    })
 }

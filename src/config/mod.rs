@@ -16,6 +16,7 @@ mod raw;
 mod relabel;
 mod scrape;
 mod statsd;
+mod statsd_airflow;
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,8 @@ use std::time::Duration;
 pub use build::{Overrides, load, parse};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::ConfigError;
-pub use statsd::{StatsdConfig, StatsdSockets};
+pub use statsd::{AirflowMapping, StatsdConfig, StatsdSockets};
+pub use statsd_airflow::AirflowSenders;
 
 use crate::model::Labels;
 use crate::telemetry::LogOptions;

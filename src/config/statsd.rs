@@ -3,6 +3,7 @@
 //! In: the section of the file. Out: checked values. The mapping file is only named here; whoever
 //! starts the receiver reads it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +13,9 @@ use serde::Deserialize;
 use super::build::{Overrides, address, positive};
 use super::error::ConfigError;
 use super::raw::{PromDuration, RawConfig};
+use super::statsd_airflow::{self, AirflowSenders, RawAirflow, RawSwitch};
+use crate::model::Labels;
+use crate::model::labels::is_legacy_name;
 use crate::statsd::name::Dialects;
 use crate::statsd::resolve::SignedGauges;
 use crate::statsd::{self, RelayOptions};
@@ -35,6 +39,19 @@ pub struct StatsdConfig {
     pub dialects: Dialects,
     /// What a sign before a gauge's value means.
     pub signed_gauges: SignedGauges,
+    /// Labels every series gets that has no tag of that name.
+    pub labels: Vec<(String, String)>,
+    /// The built-in mapping for Airflow; `None` when it is off.
+    pub airflow: Option<AirflowMapping>,
+}
+
+/// The built-in mapping for Airflow; its instances are part of [`StatsdSockets`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AirflowMapping {
+    /// Name of the instance that is none of those listed.
+    pub name: String,
+    /// Whether histograms are native ones.
+    pub native: bool,
 }
 
 /// What takes effect at the start only.
@@ -52,6 +69,8 @@ pub struct StatsdSockets {
     pub flush_interval: Duration,
     /// Where lines are handed on to.
     pub relay: Option<RelayOptions>,
+    /// Airflows that are told apart.
+    pub airflow: AirflowSenders,
 }
 
 /// `statsd`.
@@ -67,6 +86,8 @@ pub(super) struct RawStatsd {
     mapping_config: Option<String>,
     relay: Option<RawRelay>,
     parse: Option<RawParse>,
+    labels: Option<BTreeMap<String, String>>,
+    airflow: Option<RawAirflow>,
 }
 
 /// `statsd.relay`.
@@ -106,8 +127,10 @@ pub(super) fn build(
 ) -> Result<StatsdConfig, ConfigError> {
     let section = raw.statsd.take().unwrap_or_default();
     let parse = section.parse.unwrap_or_default();
+    let mut raw_airflow = section.airflow.unwrap_or_default();
     let beside = |file: String| path.parent().unwrap_or(Path::new("")).join(file);
     let mapping = section.mapping_config.filter(|file| !file.is_empty()).map(beside);
+    let mapping = overrides.statsd_mapping.clone().or(mapping);
     Ok(StatsdConfig {
         listen: listen(section.listen, overrides)?,
         sockets: StatsdSockets {
@@ -125,8 +148,11 @@ pub(super) fn build(
                 statsd::Options::FLUSH_INTERVAL,
             )?,
             relay: relay(section.relay, overrides)?,
+            airflow: statsd_airflow::senders(&mut raw_airflow)?,
         },
-        mapping_config: overrides.statsd_mapping.clone().or(mapping),
+        airflow: airflow(raw_airflow, mapping.is_some())?,
+        labels: labels(section.labels)?,
+        mapping_config: mapping,
         dialects: dialects(&parse),
         signed_gauges: match parse.signed_gauges.unwrap_or(RawSigned::Auto) {
             RawSigned::Auto => SignedGauges::Auto,
@@ -180,6 +206,30 @@ fn relay(
         return Err(invalid("statsd.relay.packet_bytes", message));
     }
     Ok(Some(RelayOptions { address, packet_bytes }))
+}
+
+/// By default on, unless there is a mapping file: whoever has one expects its names.
+fn airflow(raw: RawAirflow, has_file: bool) -> Result<Option<AirflowMapping>, ConfigError> {
+    let name = raw.name.unwrap_or_else(|| "default".to_owned());
+    statsd_airflow::check_name(&name)?;
+    let native = raw.native_histograms.unwrap_or(false);
+    let mapping = AirflowMapping { name, native };
+    Ok(match raw.mapping.unwrap_or(RawSwitch::Auto) {
+        RawSwitch::On => Some(mapping),
+        RawSwitch::Auto if !has_file => Some(mapping),
+        RawSwitch::Auto | RawSwitch::Off => None,
+    })
+}
+
+fn labels(raw: Option<BTreeMap<String, String>>) -> Result<Vec<(String, String)>, ConfigError> {
+    let labels: Vec<(String, String)> = raw.unwrap_or_default().into_iter().collect();
+    let pairs = labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let wrong = |message| invalid("statsd.labels", message);
+    Labels::from_pairs(pairs).map_err(|error| wrong(error.to_string()))?;
+    match labels.iter().find(|(name, _)| !is_legacy_name(name) || name.starts_with("__")) {
+        Some((name, _)) => Err(wrong(format!("{name:?} is not a label name"))),
+        None => Ok(labels),
+    }
 }
 
 fn dialects(parse: &RawParse) -> Dialects {

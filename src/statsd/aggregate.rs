@@ -16,15 +16,17 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::airflow::Knowledge;
 use super::families::{Conflict, Families};
 use super::line::{Event, Item, Kind, Reason, Value, parse_line};
 use super::listen::source::Origin;
 use super::memory::{Change, Definition, LastValues};
 use super::metrics::Counts;
 use super::notice::{Check, Notice};
-use super::resolve::{Resolution, Resolver, Spec, What};
+use super::resolve::{Resolution, Resolver, Spec, Twin, What};
 use super::samples::Samples;
 use super::series::{Inserted, Point, Series};
+use super::waiting::Waiting;
 use crate::model::labels::METRIC_NAME;
 use crate::model::limits::SAMPLE_FUTURE_MS_MAX;
 use crate::model::{Labels, MetricMetadata, Timestamp};
@@ -51,21 +53,33 @@ const CROWDED_PERCENT: usize = 80;
 
 /// What a spelling led to.
 #[derive(Clone, Copy, Debug)]
-enum Target {
+pub(super) enum Target {
     Series(Known),
     Dropped(u32),
     Refused(Reason),
+    Duplicate,
+    Nothing,
+    Waits,
+}
+
+impl Target {
+    /// Whether every further sample of the spelling leads to the same.
+    fn is_lasting(self) -> bool {
+        !matches!(self, Target::Nothing | Target::Waits)
+    }
 }
 
 /// The series of a spelling and how its values are treated.
 #[derive(Clone, Copy, Debug)]
-struct Known {
+pub(super) struct Known {
     slot: u32,
     rule: Option<u32>,
     scale: f64,
     timer_divisor: f64,
     /// Whether negative samples of a counter are taken.
     signed: bool,
+    /// Whether every observation comes twice.
+    drop_repeats: bool,
     /// Tags that are left out of every sample.
     tag_errors: u32,
 }
@@ -73,12 +87,12 @@ struct Known {
 /// All StatsD series.
 #[derive(Debug)]
 pub struct Aggregator {
-    resolver: Resolver,
+    pub(super) resolver: Resolver,
     series: Vec<Series>,
     /// Stored series of all of `series`.
     stored: usize,
     series_max: usize,
-    by_spelling: HashMap<Box<[u8]>, Target, RandomState>,
+    pub(super) by_spelling: HashMap<Box<[u8]>, Target, RandomState>,
     by_labels: HashMap<Labels, u32, RandomState>,
     families: Families,
     member_hash: RandomState,
@@ -89,6 +103,14 @@ pub struct Aggregator {
     /// Samples of each mapping rule, in the order of the file.
     rule_hits: Vec<u64>,
     samples: Samples,
+    /// What the traffic has told about Airflows.
+    pub(super) knowledge: Knowledge,
+    /// Observations that wait for more knowledge.
+    pub(super) waiting: Vec<Waiting>,
+    /// Whether knowledge has changed since they were tried.
+    pub(super) relearned: bool,
+    /// The last observation of series whose every observation comes twice.
+    pub(super) repeats: HashMap<u32, (f64, i64), RandomState>,
     /// What [`Aggregator::take_changes`] has to tell.
     changes: Vec<Change>,
     spelling: Vec<u8>,
@@ -119,6 +141,10 @@ impl Aggregator {
             past: VecDeque::new(),
             rule_hits: Vec::new(),
             samples: Samples::default(),
+            knowledge: Knowledge::default(),
+            waiting: Vec::new(),
+            relearned: false,
+            repeats: HashMap::default(),
             changes: Vec::new(),
             spelling: Vec::new(),
         }
@@ -129,12 +155,18 @@ impl Aggregator {
         self.rule_hits = vec![0; resolver.mapper.rules().len()];
         self.resolver = resolver;
         self.by_spelling.clear();
+        self.knowledge = Knowledge::default();
         self.families.start_generation();
     }
 
     /// The rules in force.
     pub fn resolver(&self) -> &Resolver {
         &self.resolver
+    }
+
+    /// What the traffic has told about Airflows.
+    pub fn knowledge(&self) -> &Knowledge {
+        &self.knowledge
     }
 
     /// Number of StatsD series.
@@ -190,10 +222,13 @@ impl Aggregator {
             });
         }
         self.samples.seen(last, now);
+        if std::mem::take(&mut self.relearned) && !self.waiting.is_empty() {
+            self.resume(now, counts);
+        }
     }
 
     /// Applies one sample as of `now`; `Err` says why it is malformed after all.
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         origin: Origin,
         event: &Event<'_>,
@@ -211,6 +246,15 @@ impl Aggregator {
                 return Ok(());
             }
             Ok(Target::Refused(reason)) => return refused_sample(reason, counts),
+            Ok(Target::Duplicate | Target::Nothing) => {
+                counts.duplicates += 1;
+                return Ok(());
+            }
+            Ok(Target::Waits) => {
+                counts.samples -= 1; // counted when it is its turn
+                self.wait(origin, event, now, counts);
+                return Ok(());
+            }
             Err(refusal) => {
                 count_refusal(refusal, kind, counts);
                 return Ok(());
@@ -247,7 +291,7 @@ impl Aggregator {
         self.spell(origin, event, kind);
         match self.by_spelling.get(self.spelling.as_slice()) {
             Some(target) => Ok(*target),
-            None => self.new_target(event, now),
+            None => self.new_target(origin, event, now),
         }
     }
 
@@ -264,10 +308,16 @@ impl Aggregator {
     }
 
     #[cold]
-    fn new_target(&mut self, event: &Event<'_>, now: Timestamp) -> Result<Target, Refusal> {
+    fn new_target(
+        &mut self,
+        origin: Origin,
+        event: &Event<'_>,
+        now: Timestamp,
+    ) -> Result<Target, Refusal> {
         // Counted for every sample, and not only where it is resolved.
         let mut left_out = Counts::default();
-        let resolution = self.resolver.resolve(event, &mut left_out);
+        let resolution = self.resolver.resolve(origin, event, &mut self.knowledge, &mut left_out);
+        self.follow_knowledge();
         let tag_errors = left_out.tag_errors as u32;
         if let (Resolution::Series(spec), Value::Count(count)) = (&resolution, event.value)
             && spec.what == What::Counter
@@ -282,13 +332,17 @@ impl Aggregator {
                 rule: spec.rule,
                 scale: spec.scale,
                 timer_divisor: spec.timer_divisor,
-                signed: spec.what == What::Gauge,
+                signed: spec.treatment.signed,
+                drop_repeats: spec.treatment.drop_repeats,
                 tag_errors,
             }),
             Resolution::Dropped(rule) => Target::Dropped(rule),
             Resolution::Refused(reason) => Target::Refused(reason),
+            Resolution::Duplicate => Target::Duplicate,
+            Resolution::Nothing => Target::Nothing,
+            Resolution::Waits => Target::Waits,
         };
-        if self.spelling.len() <= SPELLING_BYTES_MAX {
+        if target.is_lasting() && self.spelling.len() <= SPELLING_BYTES_MAX {
             if self.by_spelling.len() >= self.series_max.saturating_mul(SPELLINGS_PER_SERIES) {
                 // What is still sent comes back; endless new spellings do not pile up.
                 self.by_spelling.clear();
@@ -306,9 +360,11 @@ impl Aggregator {
             Err(Conflict::Present) => return Err(Refusal::Conflict),
         }
         let new = Series::new(&spec.family, &spec.tags, &spec.what, spec.ttl_ms, now);
-        let new = new.map_err(|_| Refusal::Labels)?;
+        let mut new = new.map_err(|_| Refusal::Labels)?;
         if let Some(slot) = self.by_labels.get(&new.base) {
-            self.series[*slot as usize].ttl_ms = spec.ttl_ms;
+            let series = &mut self.series[*slot as usize];
+            series.ttl_ms = spec.ttl_ms;
+            series.treat(&spec.treatment, now);
             return Ok(*slot);
         }
         let stored = self.stored + new.stored();
@@ -321,6 +377,7 @@ impl Aggregator {
             what: spec.what.clone(),
             ttl_ms: spec.ttl_ms,
         }));
+        new.treat(&spec.treatment, now);
         self.push(new, stored);
         Ok(self.series.len() as u32 - 1)
     }
@@ -357,6 +414,7 @@ impl Aggregator {
         if !free || !series.restore(&|labels| last.get(labels).cloned()) {
             return false;
         }
+        series.written = true;
         self.families.add(family, what, "");
         self.push(series, stored);
         true
@@ -406,6 +464,11 @@ impl Aggregator {
             Value::Observe { value, weight, timer } => {
                 let divisor = if timer { known.timer_divisor } else { 1.0 };
                 let value = value / divisor * known.scale;
+                if known.drop_repeats && self.is_repeat(known.slot, value, now) {
+                    counts.duplicates += 1;
+                    return Ok(());
+                }
+                let series = &mut self.series[known.slot as usize];
                 series.observe(value, weight, now, !self.sketch_full);
                 counts.unsketched += u64::from(self.sketch_full);
             }
@@ -536,15 +599,18 @@ impl Aggregator {
         for (slot, series) in self.series.iter_mut().enumerate() {
             cells += series.sketch_cells();
             let expired = series.is_expired(now);
-            if expired && series.asleep {
+            if expired && series.asleep || now.as_millis() < series.held_until {
                 continue;
             }
             series.asleep = expired;
             let own_past = std::iter::from_fn(|| past.next_if(|(of, ..)| *of as usize == slot));
             let own_past: Vec<(i64, f64)> = own_past.map(|(_, at, value)| (at, value)).collect();
             if expired {
-                series.ends(now, &mut out);
+                if series.written {
+                    series.ends(now, &mut out);
+                }
             } else {
+                series.written = true;
                 series.points_with_past(now, &own_past, &mut out);
             }
         }
@@ -561,6 +627,25 @@ impl Aggregator {
         if self.stored >= self.series_max / 100 * CROWDED_PERCENT {
             self.retain(|series| !series.asleep);
         }
+    }
+
+    /// Ends series that hold a worse form of a metric than the given one.
+    pub(super) fn retire(&mut self, better: Twin) {
+        let is_worse = |series: &Series| {
+            series.twin.is_some_and(|twin| {
+                (twin.instance, twin.metric) == (better.instance, better.metric)
+                    && twin.form < better.form
+            })
+        };
+        if !self.series.iter().any(is_worse) {
+            return;
+        }
+        self.retain(|series| series.written || !is_worse(series));
+        for series in self.series.iter_mut().filter(|series| is_worse(series)) {
+            // Past its lifetime at once: the next flush marks its end.
+            (series.ttl_ms, series.touched) = (1, 0);
+        }
+        self.by_spelling.clear();
     }
 
     /// Forgets a family whose kind has changed with the rules. What was stored stays as it is and
@@ -585,6 +670,7 @@ impl Aggregator {
             return;
         }
         self.by_spelling.clear();
+        self.repeats.clear();
         self.past.clear();
         self.stored = self.series.iter().map(Series::stored).sum();
         let numbered = self.series.iter().enumerate();

@@ -32,6 +32,8 @@ pub struct Counts {
     pub unsketched: u64,
     /// Past values of gauges that found no room.
     pub past_refused: u64,
+    /// Samples left out because another form of the same metric is kept.
+    pub duplicates: u64,
     /// DogStatsD events.
     pub notices: u64,
     /// DogStatsD service checks.
@@ -129,6 +131,8 @@ pub enum Meter {
     Unmapped,
     /// StatsD samples thrown away by a mapping rule.
     Dropped,
+    /// StatsD samples left out because another form of the metric is kept.
+    Duplicates,
     /// Observations only sum and count took in, quantiles being full.
     Unsketched,
     /// Past values of gauges that found no room before the flush.
@@ -152,7 +156,7 @@ pub enum Meter {
 }
 
 /// Names and help texts in the order of [`Meter`].
-const METERS: [(Meter, &str, &str); 36] = [
+const METERS: [(Meter, &str, &str); 37] = [
     (
         Meter::UdpPackets,
         "tidewatch_statsd_udp_packets_total",
@@ -258,6 +262,11 @@ const METERS: [(Meter, &str, &str); 36] = [
         Meter::Dropped,
         "tidewatch_statsd_events_dropped_total",
         "StatsD samples thrown away by a mapping rule.",
+    ),
+    (
+        Meter::Duplicates,
+        "tidewatch_statsd_duplicates_total",
+        "StatsD samples left out because another form of the metric is kept.",
     ),
     (
         Meter::Unsketched,
@@ -370,6 +379,7 @@ impl StatsdMetrics {
             (Meter::SetMembersRefused, counts.set_members_refused),
             (Meter::Unmapped, counts.unmapped),
             (Meter::Dropped, counts.dropped),
+            (Meter::Duplicates, counts.duplicates),
             (Meter::Unsketched, counts.unsketched),
             (Meter::PastRefused, counts.past_refused),
             (Meter::Notices, counts.notices),

@@ -7,11 +7,12 @@
 //!
 //! The way of a line: [`listen`] moves bytes from the sockets into a bounded queue, [`worker`], one
 //! thread, takes them out, [`line`] parses them, [`resolve`] says which series a spelling belongs to
-//! ([`name`] knows the tag dialects, [`mapping`] the rules), [`aggregate`] holds the state of
+//! ([`name`] knows the tag dialects, [`mapping`] the rules, [`airflow`] what Airflow sends), [`aggregate`] holds the state of
 //! [`series`]. Parser and state are synchronous and read no clock. [`relay`] hands lines on,
 //! [`status`] tells what happened, [`memory`] keeps series over a restart.
 
 pub mod aggregate;
+pub mod airflow;
 mod families;
 pub mod histogram;
 pub mod kernel;
@@ -29,6 +30,7 @@ pub mod resolve;
 pub mod samples;
 pub mod series;
 pub mod status;
+mod waiting;
 pub mod worker;
 
 pub use aggregate::Aggregator;

@@ -11,7 +11,7 @@ use super::metrics::Counts;
 use super::series::PointValue;
 use crate::model::Timestamp;
 
-fn recording(name: &str) -> Option<String> {
+pub(super) fn recording(name: &str) -> Option<String> {
     let shared = std::env::var_os("TIDEWATCH_SHARED_DATA").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")),
         PathBuf::from,
@@ -26,14 +26,19 @@ fn recording(name: &str) -> Option<String> {
     found
 }
 
+/// The datagrams of a recording, each with its time in seconds.
+pub(super) fn datagrams(recording: &str) -> impl Iterator<Item = (f64, String)> {
+    recording.lines().map(|record| {
+        let record: serde_json::Value = serde_json::from_str(record).expect("JSON");
+        let at = record["t"].as_f64().expect("a time");
+        (at, record["data"].as_str().expect("text").to_owned())
+    })
+}
+
 /// The lines of all datagrams of a recording.
 fn lines(recording: &str) -> Vec<String> {
-    let datagram = |record: &str| {
-        let record: serde_json::Value = serde_json::from_str(record).expect("JSON");
-        record["data"].as_str().expect("text").to_owned()
-    };
-    let datagrams: Vec<String> = recording.lines().map(datagram).collect();
-    datagrams.iter().flat_map(|d| d.lines()).filter(|l| !l.is_empty()).map(str::to_owned).collect()
+    let all: Vec<String> = datagrams(recording).map(|(_, datagram)| datagram).collect();
+    all.iter().flat_map(|d| d.lines()).filter(|l| !l.is_empty()).map(str::to_owned).collect()
 }
 
 /// What the independent count expects.

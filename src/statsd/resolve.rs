@@ -6,8 +6,10 @@
 
 use std::borrow::Cow;
 
-use super::line::{Event, Kind, Reason, Value};
-use super::mapping::{Action, Mapper};
+use super::airflow::{Airflow, Answer, Form, Knowledge};
+use super::line::{Event, Kind, Reason};
+use super::listen::source::Origin;
+use super::mapping::{Action, Mapped, Mapper};
 use super::metrics::Counts;
 use super::name::{self, Dialects, Tags, escape};
 use super::observer::ObserverOptions;
@@ -71,6 +73,51 @@ pub struct Spec {
     pub timer_divisor: f64,
     /// The mapping rule, by position.
     pub rule: Option<u32>,
+    /// What is special about it.
+    pub treatment: Treatment,
+}
+
+impl Spec {
+    /// An ordinary series without labels.
+    pub fn new(family: String, what: What) -> Spec {
+        Spec {
+            family,
+            tags: Vec::new(),
+            what,
+            help: String::new(),
+            ttl_ms: 0,
+            scale: 1.0,
+            timer_divisor: TIMER_DIVISOR,
+            rule: None,
+            treatment: Treatment::default(),
+        }
+    }
+}
+
+/// What is special about a series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Treatment {
+    /// A gauge that counts up and down: counter samples of either sign are added to it.
+    pub signed: bool,
+    /// Its sum never falls below zero: a sample was lost.
+    pub floor: bool,
+    /// Every observation comes twice.
+    pub drop_repeats: bool,
+    /// Not written for a while: a better form of the metric may be about to come.
+    pub hold: bool,
+    /// The same metric comes in other forms.
+    pub twin: Option<Twin>,
+}
+
+/// One form of a metric that comes in several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Twin {
+    /// Whose metric it is.
+    pub instance: u16,
+    /// Which metric it is.
+    pub metric: u16,
+    /// The form.
+    pub form: Form,
 }
 
 /// What becomes of a spelling.
@@ -82,6 +129,12 @@ pub enum Resolution {
     Dropped(u32),
     /// It cannot have one.
     Refused(Reason),
+    /// Another form of the same metric is kept.
+    Duplicate,
+    /// This value says nothing; another one of the same spelling may.
+    Nothing,
+    /// More has to be known about the sender first.
+    Waits,
 }
 
 /// All that decides which series a sample belongs to.
@@ -93,15 +146,46 @@ pub struct Resolver {
     pub signed_gauges: SignedGauges,
     /// Mapping rules.
     pub mapper: Mapper,
+    /// The built-in mapping for Airflow; `None` when it is off. Mapping rules come first.
+    pub airflow: Option<Airflow>,
+    /// Labels every series gets that has no tag of that name.
+    pub labels: Vec<(String, String)>,
 }
 
 impl Resolver {
-    /// Resolves a sample. Adds tags that were left out to `counts`.
-    pub fn resolve(&self, event: &Event<'_>, counts: &mut Counts) -> Resolution {
+    /// Resolves a sample. Adds tags that were left out to `counts`, and what the sample tells about
+    /// its sender to `knowledge`.
+    pub fn resolve(
+        &self,
+        origin: Origin,
+        event: &Event<'_>,
+        knowledge: &mut Knowledge,
+        counts: &mut Counts,
+    ) -> Resolution {
         let read = name::read(event.name, event.tags, event.container, self.dialects, counts);
-        match read {
-            Ok((name, tags)) => self.named(&name, tags, &event.value),
-            Err(reason) => Resolution::Refused(reason),
+        let (name, mut tags) = match read {
+            Ok(read) => read,
+            Err(reason) => return Resolution::Refused(reason),
+        };
+        for (key, value) in &self.labels {
+            if tags.iter().all(|(known, _)| known != key) {
+                tags.push((key.clone(), Cow::Borrowed(value)));
+            }
+        }
+        let kind = event.value.kind();
+        if let Some(mapped) = self.mapper.find(&name, kind) {
+            return mapped_to(mapped, tags, kind);
+        }
+        let airflow = self.airflow.as_ref();
+        let answer = airflow.and_then(|airflow| {
+            airflow.resolve(origin, &name, &tags, &event.value, event.dogstatsd, knowledge)
+        });
+        match answer {
+            Some(Answer::Series(spec)) => Resolution::Series(spec),
+            Some(Answer::Duplicate) => Resolution::Duplicate,
+            Some(Answer::Nothing) => Resolution::Nothing,
+            Some(Answer::Waits) => Resolution::Waits,
+            None => self.unmapped(&name, tags, kind),
         }
     }
 
@@ -110,46 +194,10 @@ impl Resolver {
         // Only a name with tags in it is ever refused.
         let read = name::read("", tags, "", self.dialects, counts);
         Spec {
-            family: family.to_owned(),
             tags: read.map(|(_, tags)| owned(tags)).unwrap_or_default(),
-            what,
-            help: String::new(),
             ttl_ms: self.mapper.ttl_ms,
-            scale: 1.0,
-            timer_divisor: TIMER_DIVISOR,
-            rule: None,
+            ..Spec::new(family.to_owned(), what)
         }
-    }
-
-    fn named(&self, name: &str, mut tags: Tags<'_>, value: &Value<'_>) -> Resolution {
-        let kind = value.kind();
-        let Some(mapped) = self.mapper.find(name, kind) else {
-            return self.unmapped(name, tags, kind);
-        };
-        let (rule, index) = (mapped.rule, mapped.index as u32);
-        if rule.action == Action::Drop {
-            return Resolution::Dropped(index);
-        }
-        if mapped.name.is_empty() {
-            return Resolution::Refused(Reason::EmptyMetricName);
-        }
-        for (key, value) in mapped.labels {
-            let sent = tags.iter().any(|(known, _)| known == key);
-            if !(sent && rule.honor_labels) {
-                tags.retain(|(known, _)| known != key);
-                tags.push((key.to_owned(), Cow::Owned(value)));
-            }
-        }
-        Resolution::Series(Box::new(Spec {
-            family: escape(&mapped.name),
-            tags: owned(tags),
-            what: what(kind, &rule.observer),
-            help: rule.help.clone(),
-            ttl_ms: rule.ttl_ms,
-            scale: rule.scale,
-            timer_divisor: TIMER_DIVISOR,
-            rule: Some(index),
-        }))
     }
 
     fn unmapped(&self, name: &str, tags: Tags<'_>, kind: Kind) -> Resolution {
@@ -158,16 +206,36 @@ impl Resolver {
             return Resolution::Refused(Reason::EmptyMetricName);
         }
         Resolution::Series(Box::new(Spec {
-            family,
             tags: owned(tags),
-            what: what(kind, &self.mapper.observer),
-            help: String::new(),
             ttl_ms: self.mapper.ttl_ms,
-            scale: 1.0,
-            timer_divisor: TIMER_DIVISOR,
-            rule: None,
+            ..Spec::new(family, what(kind, &self.mapper.observer))
         }))
     }
+}
+
+fn mapped_to(mapped: Mapped<'_>, mut tags: Tags<'_>, kind: Kind) -> Resolution {
+    let (rule, index) = (mapped.rule, mapped.index as u32);
+    if rule.action == Action::Drop {
+        return Resolution::Dropped(index);
+    }
+    if mapped.name.is_empty() {
+        return Resolution::Refused(Reason::EmptyMetricName);
+    }
+    for (key, value) in mapped.labels {
+        let sent = tags.iter().any(|(known, _)| known == key);
+        if !(sent && rule.honor_labels) {
+            tags.retain(|(known, _)| known != key);
+            tags.push((key.to_owned(), Cow::Owned(value)));
+        }
+    }
+    Resolution::Series(Box::new(Spec {
+        tags: owned(tags),
+        help: rule.help.clone(),
+        ttl_ms: rule.ttl_ms,
+        scale: rule.scale,
+        rule: Some(index),
+        ..Spec::new(escape(&mapped.name), what(kind, &rule.observer))
+    }))
 }
 
 fn what(kind: Kind, observer: &ObserverOptions) -> What {

@@ -12,12 +12,15 @@ use hashbrown::HashSet;
 use super::histogram::{Buckets, Native};
 use super::observer::{HistogramOptions, ObserverOptions, SummaryOptions};
 use super::quantile::Window;
-use super::resolve::What;
+use super::resolve::{Treatment, Twin, What};
 use crate::model::labels::METRIC_NAME;
 use crate::model::{Histogram, LabelError, Labels, MetricType, Timestamp, stale_nan};
 
 /// Most distinct members of one set counted per flush interval; 8 bytes each.
 pub const SET_MEMBERS_MAX: usize = 65_536;
+
+/// How long a series is held back while a better form of its metric may come, in ms.
+const HOLD_MS: i64 = 60_000;
 
 /// The value of one stored series.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +53,14 @@ pub struct Series {
     pub ttl_ms: i64,
     /// Whether it passed its lifetime: nothing is written, but its count goes on should it return.
     pub asleep: bool,
+    /// Nothing is written before, in ms.
+    pub held_until: i64,
+    /// Whether anything was written.
+    pub written: bool,
+    /// Which form of a metric it holds, when there are several.
+    pub twin: Option<Twin>,
+    /// Never below zero.
+    floor: bool,
     data: Data,
 }
 
@@ -120,7 +131,26 @@ impl Series {
             }
         };
         let base = build_labels(family, tags, None)?;
-        Ok(Series { base, touched: now.as_millis(), ttl_ms, asleep: false, data })
+        Ok(Series {
+            base,
+            touched: now.as_millis(),
+            ttl_ms,
+            asleep: false,
+            held_until: i64::MIN,
+            written: false,
+            twin: None,
+            floor: false,
+            data,
+        })
+    }
+
+    /// Treats it in a special way from now on.
+    pub fn treat(&mut self, treatment: &Treatment, now: Timestamp) {
+        self.twin = treatment.twin;
+        self.floor = treatment.floor;
+        if treatment.hold && !self.written {
+            self.held_until = self.held_until.max(now.as_millis().saturating_add(HOLD_MS));
+        }
     }
 
     /// Grows a counter, or moves a gauge.
@@ -128,7 +158,10 @@ impl Series {
     pub fn add(&mut self, value: f64) {
         match &mut self.data {
             Data::Counter(total) => *total += value,
-            Data::Gauge(gauge) => *gauge = Some(gauge.unwrap_or(0.0) + value),
+            Data::Gauge(gauge) => {
+                let moved = gauge.unwrap_or(0.0) + value;
+                *gauge = Some(if self.floor { moved.max(0.0) } else { moved });
+            }
             _ => {}
         }
     }

@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use super::aggregate::Aggregator;
 use super::line::{Item, Reason, parse_line};
 use super::listen::StatsdHandle;
+use super::listen::source::Origin;
 use super::mapping::Action;
 use super::metrics::{Counts, StatsdMetrics};
-use super::resolve::{Resolution, Resolver, What};
+use super::resolve::{Resolution, What};
 use super::samples::Kept;
 use super::series::metric_type;
 
@@ -84,7 +85,7 @@ struct Mapping {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explained {
-    /// `series`, `dropped`, `refused`, `event` or `serviceCheck`.
+    /// `series`, `dropped`, `duplicate`, `nothing`, `waits`, `refused`, `event` or `serviceCheck`.
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -134,7 +135,7 @@ pub fn report(state: &Aggregator, metrics: &StatsdMetrics, explain: Option<&str>
                 samples: *samples,
             })
             .collect(),
-        explained: explain.map(|line| explained(state.resolver(), line)),
+        explained: explain.map(|line| explained(state, line)),
     }
 }
 
@@ -143,11 +144,16 @@ fn seen(kept: &Kept) -> SeenLine {
 }
 
 /// What would become of each sample of `line`.
-pub fn explained(resolver: &Resolver, line: &str) -> Vec<Explained> {
+pub fn explained(state: &Aggregator, line: &str) -> Vec<Explained> {
+    // Looking at a line teaches nothing about its sender.
+    let mut knowledge = state.knowledge().clone();
     let mut out = Vec::new();
     parse_line(line.trim_end().as_bytes(), |item| {
         out.push(match item {
-            Ok(Item::Sample(event)) => described(resolver.resolve(&event, &mut Counts::default())),
+            Ok(Item::Sample(event)) => {
+                let (origin, mut counts) = (Origin::default(), Counts::default());
+                described(state.resolver().resolve(origin, &event, &mut knowledge, &mut counts))
+            }
             Ok(Item::Notice(_)) => outcome("event"),
             Ok(Item::Check(_)) => outcome("serviceCheck"),
             Err(reason) => Explained { reason: Some(reason.as_str()), ..outcome("refused") },
@@ -172,6 +178,9 @@ fn described(resolution: Resolution) -> Explained {
                 ..outcome("series")
             }
         }
+        Resolution::Duplicate => outcome("duplicate"),
+        Resolution::Nothing => outcome("nothing"),
+        Resolution::Waits => outcome("waits"),
         Resolution::Dropped(rule) => Explained { rule: Some(rule), ..outcome("dropped") },
         Resolution::Refused(reason) => {
             Explained { reason: Some(reason.as_str()), ..outcome("refused") }

@@ -212,6 +212,9 @@ impl Worker {
             return flushed;
         }
         let now = self.clock.now();
+        let mut counts = Counts::default();
+        self.aggregator.settle(now, &mut counts);
+        self.metrics.add(&counts);
         self.remember(now);
         let mut metadata = self.aggregator.undeclared().to_vec();
         flushed.declared = metadata.len();
