@@ -20,14 +20,12 @@ use super::airflow::Knowledge;
 use super::families::{Conflict, Families};
 use super::line::{Event, Item, Kind, Reason, Value, parse_line};
 use super::listen::source::Origin;
-use super::memory::{Change, Definition, LastValues};
+use super::memory::{Change, Definition};
 use super::metrics::Counts;
-use super::notice::{Check, Notice};
-use super::resolve::{Resolution, Resolver, Spec, Twin, What};
+use super::resolve::{Resolution, Resolver, Spec, What};
 use super::samples::Samples;
-use super::series::{Inserted, Point, Series};
+use super::series::{Inserted, Series};
 use super::waiting::Waiting;
-use crate::model::labels::METRIC_NAME;
 use crate::model::limits::SAMPLE_FUTURE_MS_MAX;
 use crate::model::{Labels, MetricMetadata, Timestamp};
 
@@ -39,17 +37,10 @@ const SPELLING_BYTES_MAX: usize = 1024;
 const SPELLINGS_PER_SERIES: usize = 2;
 /// Most set members held at a time over all sets; 8 bytes each.
 const SET_MEMBERS_TOTAL_MAX: usize = 4 << 20;
-/// Most cells the quantiles of all summaries hold; 16 to 32 bytes each. Beyond it observations go
-/// into sum and count only.
-const SKETCH_CELLS_MAX: usize = 16 << 20;
 /// Most past values of gauges kept for the next flush.
 const PAST_MAX: usize = 100_000;
-/// Changes per allowed series that wait when they cannot be kept.
-const CHANGES_PER_SERIES: usize = 4;
 /// A gauge's value with a timestamp this old is no present value, in ms.
 const PAST_AFTER_MS: i64 = 60_000;
-/// Sleeping series make room when there are this many percent of the allowed series.
-const CROWDED_PERCENT: usize = 80;
 
 /// What a spelling led to.
 #[derive(Clone, Copy, Debug)]
@@ -88,21 +79,21 @@ pub(super) struct Known {
 #[derive(Debug)]
 pub struct Aggregator {
     pub(super) resolver: Resolver,
-    series: Vec<Series>,
+    pub(super) series: Vec<Series>,
     /// Stored series of all of `series`.
-    stored: usize,
-    series_max: usize,
+    pub(super) stored: usize,
+    pub(super) series_max: usize,
     pub(super) by_spelling: HashMap<Box<[u8]>, Target, RandomState>,
-    by_labels: HashMap<Labels, u32, RandomState>,
-    families: Families,
-    member_hash: RandomState,
-    set_members: usize,
-    sketch_full: bool,
+    pub(super) by_labels: HashMap<Labels, u32, RandomState>,
+    pub(super) families: Families,
+    pub(super) member_hash: RandomState,
+    pub(super) set_members: usize,
+    pub(super) sketch_full: bool,
     /// Values of gauges with the time they are of, in ms.
-    past: VecDeque<(u32, i64, f64)>,
+    pub(super) past: VecDeque<(u32, i64, f64)>,
     /// Samples of each mapping rule, in the order of the file.
-    rule_hits: Vec<u64>,
-    samples: Samples,
+    pub(super) rule_hits: Vec<u64>,
+    pub(super) samples: Samples,
     /// What the traffic has told about Airflows.
     pub(super) knowledge: Knowledge,
     /// Observations that wait for more knowledge.
@@ -112,13 +103,13 @@ pub struct Aggregator {
     /// The last observation of series whose every observation comes twice.
     pub(super) repeats: HashMap<u32, (f64, i64), RandomState>,
     /// What [`Aggregator::take_changes`] has to tell.
-    changes: Vec<Change>,
-    spelling: Vec<u8>,
+    pub(super) changes: Vec<Change>,
+    pub(super) spelling: Vec<u8>,
 }
 
 /// Why a sample has no series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     Conflict,
     Full,
     Labels,
@@ -353,7 +344,7 @@ impl Aggregator {
     }
 
     /// The series of `spec`, made if need be.
-    fn slot(&mut self, spec: &Spec, now: Timestamp) -> Result<u32, Refusal> {
+    pub(super) fn slot(&mut self, spec: &Spec, now: Timestamp) -> Result<u32, Refusal> {
         match self.families.check(&spec.family, &spec.what) {
             Ok(()) => {}
             Err(Conflict::Older) => self.forget_family(&spec.family),
@@ -382,54 +373,11 @@ impl Aggregator {
         Ok(self.series.len() as u32 - 1)
     }
 
-    fn push(&mut self, new: Series, stored: usize) {
+    pub(super) fn push(&mut self, new: Series, stored: usize) {
         self.stored = stored;
         let slot = u32::try_from(self.series.len()).expect("BUG: series_max fits u32");
         self.by_labels.insert(new.base.clone(), slot);
         self.series.push(new);
-    }
-
-    /// Makes the series there were before a restart, with the values they had last. One without a
-    /// value is forgotten.
-    pub fn restore(&mut self, definitions: Vec<Definition>, last: &LastValues, now: Timestamp) {
-        for definition in definitions {
-            let base = definition.base.clone();
-            if !self.restore_one(&definition, last, now) {
-                self.changes.push(Change::Gone(base));
-            }
-        }
-    }
-
-    fn restore_one(&mut self, definition: &Definition, last: &LastValues, now: Timestamp) -> bool {
-        let Definition { base, what, ttl_ms } = definition;
-        let family = base.metric_name();
-        let tags = base.iter().filter(|(name, _)| *name != METRIC_NAME);
-        let tags: Vec<(String, String)> =
-            tags.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let Ok(mut series) = Series::new(family, &tags, what, *ttl_ms, now) else { return false };
-        let stored = self.stored + series.stored();
-        let free = stored <= self.series_max
-            && !self.by_labels.contains_key(base)
-            && self.families.check(family, what).is_ok();
-        if !free || !series.restore(&|labels| last.get(labels).cloned()) {
-            return false;
-        }
-        series.written = true;
-        self.families.add(family, what, "");
-        self.push(series, stored);
-        true
-    }
-
-    /// Series that were made and forgotten since the last call.
-    pub fn take_changes(&mut self) -> Vec<Change> {
-        std::mem::take(&mut self.changes)
-    }
-
-    /// Takes changes back that could not be kept; they are taken again the next time.
-    pub fn give_changes_back(&mut self, mut earlier: Vec<Change>) {
-        earlier.append(&mut self.changes);
-        earlier.truncate(self.series_max.saturating_mul(CHANGES_PER_SERIES));
-        self.changes = earlier;
     }
 
     #[inline]
@@ -515,169 +463,6 @@ impl Aggregator {
         }
     }
 
-    /// Counts a DogStatsD event in `dogstatsd_events_total`.
-    fn apply_notice(
-        &mut self,
-        notice: &Notice<'_>,
-        now: Timestamp,
-        counts: &mut Counts,
-    ) -> Result<(), Reason> {
-        counts.notices += 1;
-        self.samples.noticed(notice, now);
-        let own = [
-            ("alert_type", notice.alert_type),
-            ("priority", notice.priority),
-            ("source", notice.source),
-            ("host", notice.host),
-        ];
-        let spec =
-            self.own_spec("dogstatsd_events_total", &own, notice.tags, What::Counter, counts);
-        self.apply_own(&spec, Kind::Counter, now, counts, |series| series.add(1.0));
-        Ok(())
-    }
-
-    /// Keeps a service check's status in `dogstatsd_service_check_status`.
-    fn apply_check(
-        &mut self,
-        check: &Check<'_>,
-        now: Timestamp,
-        counts: &mut Counts,
-    ) -> Result<(), Reason> {
-        counts.checks += 1;
-        let own = [("check", check.name), ("host", check.host)];
-        let name = "dogstatsd_service_check_status";
-        let spec = self.own_spec(name, &own, check.tags, What::Gauge, counts);
-        let status = f64::from(check.status);
-        self.apply_own(&spec, Kind::Gauge, now, counts, |series| series.set(status));
-        Ok(())
-    }
-
-    fn own_spec(
-        &self,
-        family: &str,
-        own: &[(&str, &str)],
-        tags: &str,
-        what: What,
-        counts: &mut Counts,
-    ) -> Spec {
-        let mut spec = self.resolver.own(family, tags, what, counts);
-        for (key, value) in own.iter().filter(|(_, value)| !value.is_empty()) {
-            spec.tags.retain(|(known, _)| known != key);
-            spec.tags.push(((*key).to_owned(), (*value).to_owned()));
-        }
-        spec
-    }
-
-    fn apply_own(
-        &mut self,
-        spec: &Spec,
-        kind: Kind,
-        now: Timestamp,
-        counts: &mut Counts,
-        change: impl FnOnce(&mut Series),
-    ) {
-        match self.slot(spec, now) {
-            Ok(slot) => {
-                let series = &mut self.series[slot as usize];
-                change(series);
-                series.touched = now.as_millis();
-                series.asleep = false;
-            }
-            Err(refusal) => count_refusal(refusal, kind, counts),
-        }
-    }
-
-    /// Every stored series and its value as of `now`: present values, past values of gauges, and
-    /// the ends of series that have passed their lifetime. Sets keep their members until
-    /// [`Aggregator::start_interval`].
-    pub fn points(&mut self, now: Timestamp) -> Vec<Point<'_>> {
-        let mut out = Vec::with_capacity(self.stored + self.past.len());
-        let mut past: Vec<(u32, i64, f64)> = self.past.iter().copied().collect();
-        past.sort_unstable_by_key(|(slot, at, _)| (*slot, *at));
-        let mut past = past.into_iter().peekable();
-        let mut cells = 0;
-        for (slot, series) in self.series.iter_mut().enumerate() {
-            cells += series.sketch_cells();
-            let expired = series.is_expired(now);
-            if expired && series.asleep || now.as_millis() < series.held_until {
-                continue;
-            }
-            series.asleep = expired;
-            let own_past = std::iter::from_fn(|| past.next_if(|(of, ..)| *of as usize == slot));
-            let own_past: Vec<(i64, f64)> = own_past.map(|(_, at, value)| (at, value)).collect();
-            if expired {
-                if series.written {
-                    series.ends(now, &mut out);
-                }
-            } else {
-                series.written = true;
-                series.points_with_past(now, &own_past, &mut out);
-            }
-        }
-        self.sketch_full = cells >= SKETCH_CELLS_MAX;
-        out
-    }
-
-    /// Begins a new flush interval: sets are empty again, the past is written, and sleeping series
-    /// make room when it is crowded.
-    pub fn start_interval(&mut self) {
-        self.past.clear();
-        self.set_members = 0;
-        self.series.iter_mut().for_each(Series::start_interval);
-        if self.stored >= self.series_max / 100 * CROWDED_PERCENT {
-            self.retain(|series| !series.asleep);
-        }
-    }
-
-    /// Ends series that hold a worse form of a metric than the given one.
-    pub(super) fn retire(&mut self, better: Twin) {
-        let is_worse = |series: &Series| {
-            series.twin.is_some_and(|twin| {
-                (twin.instance, twin.metric) == (better.instance, better.metric)
-                    && twin.form < better.form
-            })
-        };
-        if !self.series.iter().any(is_worse) {
-            return;
-        }
-        self.retain(|series| series.written || !is_worse(series));
-        for series in self.series.iter_mut().filter(|series| is_worse(series)) {
-            // Past its lifetime at once: the next flush marks its end.
-            (series.ttl_ms, series.touched) = (1, 0);
-        }
-        self.by_spelling.clear();
-    }
-
-    /// Forgets a family whose kind has changed with the rules. What was stored stays as it is and
-    /// simply ends.
-    fn forget_family(&mut self, family: &str) {
-        self.retain(|series| series.base.metric_name() != family);
-        self.families.remove(family);
-    }
-
-    /// Keeps some series; spellings and numbers of all are made anew.
-    fn retain(&mut self, keep: impl Fn(&Series) -> bool) {
-        let before = self.series.len();
-        let changes = &mut self.changes;
-        self.series.retain(|series| {
-            let keeps = keep(series);
-            if !keeps {
-                changes.push(Change::Gone(series.base.clone()));
-            }
-            keeps
-        });
-        if self.series.len() == before {
-            return;
-        }
-        self.by_spelling.clear();
-        self.repeats.clear();
-        self.past.clear();
-        self.stored = self.series.iter().map(Series::stored).sum();
-        let numbered = self.series.iter().enumerate();
-        self.by_labels =
-            numbered.map(|(slot, series)| (series.base.clone(), slot as u32)).collect();
-    }
-
     /// Names and metadata of the families not yet [declared](Aggregator::declared).
     pub fn undeclared(&self) -> &[(String, MetricMetadata)] {
         self.families.undeclared()
@@ -694,7 +479,7 @@ fn refused_sample(reason: Reason, counts: &mut Counts) -> Result<(), Reason> {
     Err(reason)
 }
 
-fn count_refusal(refusal: Refusal, kind: Kind, counts: &mut Counts) {
+pub(super) fn count_refusal(refusal: Refusal, kind: Kind, counts: &mut Counts) {
     match refusal {
         Refusal::Conflict => counts.conflict(kind),
         Refusal::Full => counts.series_refused += 1,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::MetricType;
 use crate::statsd::mapping::Mapper;
-use crate::statsd::series::{PointValue, SET_MEMBERS_MAX};
+use crate::statsd::series::{Point, PointValue, SET_MEMBERS_MAX};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 

@@ -66,8 +66,8 @@ fn around_task<'a>(
 
 /// Splits behind the longest known DAG id, else behind the first part.
 fn split_task<'a>(text: &'a str, dags: &BTreeSet<String>) -> Option<(&'a str, &'a str)> {
-    let dots = text.match_indices('.').map(|(at, _)| at);
-    let known = dots.filter(|at| dags.contains(&text[..*at])).last();
+    let mut from_behind = text.rmatch_indices('.').map(|(at, _)| at);
+    let known = from_behind.find(|at| dags.contains(&text[..*at]));
     let at = known.or_else(|| text.find('.'))?;
     let (dag, task) = (&text[..at], &text[at + 1..]);
     (!dag.is_empty() && !task.is_empty()).then_some((dag, task))
