@@ -14,6 +14,7 @@ mod local;
 mod metrics;
 mod progress;
 mod reload;
+mod script_disk;
 mod statsd;
 mod watch;
 
@@ -30,6 +31,7 @@ use tokio::sync::mpsc;
 
 pub use error::ServeError;
 pub use local::ask_data_dir;
+pub use script_disk::ScriptDisk;
 
 use crate::config::{self, Config, Overrides};
 use crate::http::server::{self, ServerOptions};

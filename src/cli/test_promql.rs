@@ -6,10 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use crate::app::ScriptDisk;
 use crate::promql::memory::MemorySource;
-use crate::promql::script;
+use crate::promql::script::{self, Report, Script};
 
 /// Arguments of `tidewatch test promql`.
 #[derive(Args, Clone, Debug)]
@@ -17,9 +18,21 @@ pub struct TestPromqlArgs {
     /// Scripts in the promqltest language.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Where the series are kept: in memory, or in a store in a temporary directory.
+    #[arg(long, value_enum, default_value_t = StoreKind::Memory, value_name = "KIND")]
+    pub store: StoreKind,
     /// Also print the counts of each file.
     #[arg(long)]
     pub summary: bool,
+}
+
+/// Where the series of a script are kept.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum StoreKind {
+    /// In maps, without limits.
+    Memory,
+    /// In journal and partition files, as a server keeps them.
+    Disk,
 }
 
 /// How many evaluations went which way.
@@ -33,7 +46,7 @@ struct Counts {
 pub fn run(args: &TestPromqlArgs) -> ExitCode {
     let mut total = Counts::default();
     for file in &args.files {
-        let counts = run_file(file);
+        let counts = run_file(file, args.store);
         if args.summary {
             println!("{}: {} passed, {} failed", file.display(), counts.passed, counts.failed);
         }
@@ -45,7 +58,7 @@ pub fn run(args: &TestPromqlArgs) -> ExitCode {
 }
 
 /// Runs one script and prints its failures. A file that is no script counts as one failure.
-fn run_file(file: &Path) -> Counts {
+fn run_file(file: &Path, store: StoreKind) -> Counts {
     let name = file.display();
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
@@ -54,17 +67,31 @@ fn run_file(file: &Path) -> Counts {
             return Counts { passed: 0, failed: 1 };
         }
     };
-    match script::parse(&text) {
+    let parsed = match script::parse(&text) {
         Err(error) => {
             println!("{name}:{}: {}", error.line, error.message);
+            return Counts { passed: 0, failed: 1 };
+        }
+        Ok(parsed) => parsed,
+    };
+    match run_script(&parsed, store) {
+        Err(message) => {
+            println!("{name}: cannot open a store: {message}");
             Counts { passed: 0, failed: 1 }
         }
-        Ok(parsed) => {
-            let report = script::run(&parsed, &script::engine(), &mut MemorySource::new());
+        Ok(report) => {
             for failure in &report.failures {
                 println!("{name}:{}: {}", failure.line, failure.message);
             }
             Counts { passed: report.passed, failed: report.failures.len() }
         }
+    }
+}
+
+fn run_script(parsed: &Script, store: StoreKind) -> Result<Report, String> {
+    let engine = script::engine();
+    match store {
+        StoreKind::Memory => Ok(script::run(parsed, &engine, &mut MemorySource::new())),
+        StoreKind::Disk => Ok(script::run(parsed, &engine, &mut ScriptDisk::new()?)),
     }
 }

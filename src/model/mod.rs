@@ -5,6 +5,7 @@
 //! the [`Clock`] trait.
 
 pub mod buckets;
+pub mod duration;
 pub mod exemplar;
 pub mod histogram;
 pub mod labels;
@@ -16,6 +17,7 @@ pub mod source;
 pub mod time;
 pub mod write;
 
+pub use duration::{DurationError, DurationMs, parse_duration_ms};
 pub use exemplar::Exemplar;
 pub use histogram::{BucketSpan, CounterResetHint, FloatHistogram, Histogram};
 pub use labels::{LabelError, Labels, LabelsBuilder};

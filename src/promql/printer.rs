@@ -10,8 +10,8 @@ use super::ast::{
     MatrixSelector, NumberLiteral, Subquery, VectorMatching, VectorSelector,
 };
 use super::functions::number::go_general;
-use crate::model::MatchOp;
 use crate::model::labels::{Quoted, is_legacy_name};
+use crate::model::{DurationMs, MatchOp};
 
 /// Longest line in bytes that [`pretty`] leaves alone.
 const LINE_BYTES_MAX: usize = 100;
@@ -63,35 +63,6 @@ impl Display for NumberLiteral {
             value if value == f64::NEG_INFINITY => f.write_str("-Inf"),
             value => write!(f, "{value}"),
         }
-    }
-}
-
-/// A duration of at least 0 ms as Prometheus writes it: `1h30m`; years and weeks only when they
-/// come out even.
-pub struct DurationMs(pub i64);
-
-impl Display for DurationMs {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        const UNITS: [(&str, i64, bool); 7] = [
-            ("y", 365 * 86_400_000, true),
-            ("w", 7 * 86_400_000, true),
-            ("d", 86_400_000, false),
-            ("h", 3_600_000, false),
-            ("m", 60_000, false),
-            ("s", 1000, false),
-            ("ms", 1, false),
-        ];
-        let mut rest = self.0;
-        if rest == 0 {
-            return f.write_str("0s");
-        }
-        for (unit, length, only_even) in UNITS {
-            if rest >= length && (!only_even || rest % length == 0) {
-                write!(f, "{}{unit}", rest / length)?;
-                rest %= length;
-            }
-        }
-        Ok(())
     }
 }
 

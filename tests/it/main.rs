@@ -6,6 +6,7 @@ mod crash_backend;
 mod crash_kill;
 mod full_disk;
 mod http_api;
+mod promql_scripts;
 mod queries;
 mod reload;
 mod slow_clients;

@@ -1,88 +1,86 @@
-//! Numbers and durations: scanning them, and what they mean.
+//! Numbers and durations: where they end, and what they mean.
 
 use std::fmt;
 
+use nom::Parser;
+use nom::branch::alt;
+use nom::bytes::complete::take_while1;
+use nom::character::complete::{anychar, char, digit1, one_of, satisfy};
+use nom::combinator::{cond, cut, not, opt, peek, success, value};
+use nom::multi::many0_count;
+use nom::sequence::preceded;
+
 use crate::model::labels::Quoted;
 
-use super::{Kind, Lexer, TokenKind, is_alphanumeric, is_digit};
+use super::TokenKind;
+use super::piece::{is_alphanumeric, is_digit};
+use super::refusal::{Read, Refusal};
 
-impl Lexer<'_> {
-    /// A number or a duration whose first character has been read.
-    pub(super) fn number_or_duration(&mut self) -> Kind {
-        self.pos = self.start;
-        if self.scan_number() {
-            return Ok(TokenKind::Number);
-        }
-        if self.rest_of_duration() {
-            return Ok(TokenKind::Duration);
-        }
-        let seen = &self.text[self.start..self.pos];
-        Err(format!("bad number or duration syntax: {}", Quoted(seen)))
-    }
+/// A number or a duration. Which text is one is decided as Prometheus decides it, by looking for a
+/// number first and, where that ended, for units.
+pub(super) fn number_or_duration(input: &str) -> Read<'_, TokenKind> {
+    peek((opt(char('.')), satisfy(is_digit))).parse(input)?;
+    let units = match number(input) {
+        Ok((rest, ())) => return Ok((rest, TokenKind::Number)),
+        Err(stopped) => Refusal::of(stopped).rest,
+    };
+    let stopped = match rest_of_duration(units) {
+        Ok((rest, ())) => return Ok((rest, TokenKind::Duration)),
+        Err(stopped) => Refusal::of(stopped).rest,
+    };
+    let seen = &input[..input.len() - stopped.len()];
+    Refusal::new(stopped, format!("bad number or duration syntax: {}", Quoted(seen))).fatal()
+}
 
-    /// Scans decimal, hexadecimal and floating-point numbers. What it accepts is not necessarily a
-    /// number; [`parse_number`] decides. What it refuses may still be the start of a duration.
-    fn scan_number(&mut self) -> bool {
-        let hexadecimal = self.accept("0") && self.accept("xX");
-        let digits = if hexadecimal { "0123456789abcdefABCDEF" } else { "0123456789" };
-        if hexadecimal {
-            self.accept("_");
-        }
-        let (mut dots, mut exponents) = (0, 0);
-        self.accept(".");
-        self.accept(digits);
-        loop {
-            if self.is_next(".") && dots > 0 || self.is_next("eE") && exponents > 0 {
-                self.next();
-                return false;
-            }
-            if self.accept(".") {
-                dots += 1;
-                if self.accept("_.") || hexadecimal {
-                    return false;
-                }
-            } else if self.accept("eE") {
-                exponents += 1;
-                self.accept("+-");
-                if self.accept("._eE") || self.peek().is_none() {
-                    return false;
-                }
-            } else if self.accept("_") {
-                if self.accept("._eE") || self.peek().is_none() {
-                    return false;
-                }
-            } else if self.is_next(digits) {
-                self.accept_while(|c| digits.contains(c));
-            } else {
-                return !self.peek().is_some_and(is_alphanumeric);
-            }
-        }
-    }
+/// Characters that no number has behind an exponent, its sign or an underscore.
+const MARKS: &str = "._eE";
 
-    fn is_next(&self, set: &str) -> bool {
-        self.peek().is_some_and(|c| set.contains(c))
-    }
+/// Decimal, hexadecimal and floating-point numbers. What it accepts is not necessarily a number;
+/// [`parse_number`] decides. What it refuses may still be the start of a duration.
+fn number(input: &str) -> Read<'_, ()> {
+    let (rest, prefix) = opt((char('0'), opt(one_of("xX")))).parse(input)?;
+    let hexadecimal = matches!(prefix, Some((_, Some(_))));
+    let is_digit = move |c: char| is_digit(c) || hexadecimal && c.is_ascii_hexdigit();
+    let start = (cond(hexadecimal, opt(char('_'))), opt(char('.')), opt(satisfy(is_digit)));
+    let point = (once("."), end_at("_."), cond(hexadecimal, end));
+    let exponent = (once("eE"), opt(one_of("+-")), end_at(MARKS), cut(peek(anychar)));
+    let underscore = (char('_'), end_at(MARKS), cut(peek(anychar)));
+    let part = alt((
+        value((), digit1),
+        value((), point),
+        value((), exponent),
+        value((), underscore),
+        value((), take_while1(is_digit)),
+    ));
+    value((), (start, many0_count(part), not(satisfy(is_alphanumeric)))).parse(rest)
+}
 
-    /// Units and further numbers behind the first number of a duration. Whether the units are
-    /// known and in order is decided by [`parse_duration`].
-    fn rest_of_duration(&mut self) -> bool {
-        if !self.accept("smhdwy") {
-            return false;
-        }
-        self.accept("s");
-        while self.peek().is_some_and(is_digit) {
-            self.accept_while(is_digit);
-            if !self.accept("smhdw") {
-                return false;
-            }
-            self.accept("s");
-        }
-        let over = self.peek().is_some_and(is_alphanumeric);
-        if over {
-            self.next();
-        }
-        !over
+/// One of `set`, which ends the number when it comes again.
+fn once<'a>(set: &'static str) -> impl Parser<&'a str, Output = (), Error = Refusal<'a>> {
+    let mut seen = false;
+    move |input: &'a str| {
+        let (rest, _) = one_of(set).parse(input)?;
+        if std::mem::replace(&mut seen, true) { end(rest) } else { Ok((rest, ())) }
     }
+}
+
+/// Nothing, unless one of `set` follows: then the number ends behind it.
+fn end_at<'a>(set: &'static str) -> impl Parser<&'a str, Output = (), Error = Refusal<'a>> {
+    alt((preceded(one_of(set), end), success(())))
+}
+
+/// What has been read so far is no number.
+fn end(rest: &str) -> Read<'_, ()> {
+    Refusal::new(rest, "").fatal()
+}
+
+/// Units and further numbers behind the first number of a duration. Whether the units are known
+/// and in order is decided by [`parse_duration_ms`](crate::model::parse_duration_ms).
+fn rest_of_duration(input: &str) -> Read<'_, ()> {
+    let unit = |units: &'static str| (one_of(units), opt(char('s')));
+    let more = (digit1, cut(unit("smhdw")));
+    let over = preceded(satisfy(is_alphanumeric), end);
+    value((), (unit("smhdwy"), many0_count(more), alt((over, success(()))))).parse(input)
 }
 
 /// Text that is no number or duration; displays the reason.
@@ -162,59 +160,6 @@ fn parse_integer(text: &str) -> Option<i64> {
     i64::from_str_radix(&signed, base).ok()
 }
 
-/// Units of a duration, largest first, with their length in ms.
-const UNITS: &[(&str, i64)] = &[
-    ("y", 365 * 86_400_000),
-    ("w", 7 * 86_400_000),
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1000),
-    ("ms", 1),
-];
-
-/// Longest duration in ms: what 64 bits of nanoseconds hold (about 292 years).
-const DURATION_MS_MAX: i64 = i64::MAX / 1_000_000;
-
-/// The length of a duration such as `1h30m` in milliseconds: whole numbers with units, the units
-/// descending, each at most once. A bare `0` is allowed.
-///
-/// # Errors
-/// Not such a text, or longer than 292 years.
-pub fn parse_duration(text: &str) -> Result<i64, NumberError> {
-    let invalid = || NumberError(format!("not a valid duration string: {}", Quoted(text)));
-    match text {
-        "" => return Err(NumberError("empty duration string".to_owned())),
-        "0" => return Ok(0),
-        _ => {}
-    }
-    let (mut rest, mut units, mut total) = (text, UNITS, 0i64);
-    while !rest.is_empty() {
-        let digits = rest.len() - rest.trim_start_matches(is_digit).len();
-        let number: u64 = rest[..digits].parse().map_err(|_| invalid())?;
-        rest = &rest[digits..];
-        let letters = rest.find(is_digit).unwrap_or(rest.len());
-        let unit = &rest[..letters];
-        rest = &rest[letters..];
-        if unit.is_empty() {
-            return Err(invalid());
-        }
-        if !UNITS.iter().any(|(name, _)| *name == unit) {
-            let message = format!("unknown unit {} in duration {}", Quoted(unit), Quoted(text));
-            return Err(NumberError(message));
-        }
-        let index = units.iter().position(|(name, _)| *name == unit).ok_or_else(invalid)?;
-        total = i64::try_from(number)
-            .ok()
-            .and_then(|n| n.checked_mul(units[index].1))
-            .and_then(|ms| ms.checked_add(total))
-            .filter(|ms| *ms <= DURATION_MS_MAX)
-            .ok_or_else(|| NumberError("duration out of range".to_owned()))?;
-        units = &units[index + 1..];
-    }
-    Ok(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,20 +194,5 @@ mod tests {
             parse_number("1e999").map_err(|e| e.to_string()),
             Err("strconv.ParseFloat: parsing \"1e999\": value out of range".to_owned())
         );
-    }
-
-    #[test]
-    fn durations_descend_and_are_bounded() {
-        assert_eq!(parse_duration("1h30m"), Ok(5_400_000));
-        assert_eq!(parse_duration("1y2w3d4h5m6s7ms"), Ok(33_019_506_007));
-        assert_eq!(parse_duration("0"), Ok(0));
-        let error = |text| parse_duration(text).map_err(|e| e.to_string());
-        let invalid = |text: &str| Err(format!("not a valid duration string: \"{text}\""));
-        assert_eq!(error("1m1h"), invalid("1m1h"));
-        assert_eq!(error("1m1m"), invalid("1m1m"));
-        assert_eq!(error("5"), invalid("5"));
-        assert_eq!(error("1hs"), Err("unknown unit \"hs\" in duration \"1hs\"".to_owned()));
-        assert_eq!(error("1000y"), Err("duration out of range".to_owned()));
-        assert_eq!(error(""), Err("empty duration string".to_owned()));
     }
 }

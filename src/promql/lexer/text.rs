@@ -1,58 +1,131 @@
-//! Quoted text: scanning it, and what it means without quotes and escapes.
+//! Quoted text: where it ends, and what it means without quotes and escapes.
 
 use std::fmt;
 
-use super::{Kind, Lexer, TokenKind};
+use nom::Parser;
+use nom::branch::alt;
+use nom::bytes::complete::{take_till, take_while1};
+use nom::character::complete::{anychar, char, one_of};
+use nom::combinator::{all_consuming, cut, map, map_opt, peek, value};
+use nom::multi::{fold_many_m_n, fold_many0, many0_count};
+use nom::sequence::preceded;
+
+use super::TokenKind;
+use super::refusal::{Read, Refusal, refuse};
 
 /// What an invalid character in a text looks like to a decoder; refused as Prometheus refuses it.
 const INVALID: char = '\u{fffd}';
 
-impl Lexer<'_> {
-    /// A string whose opening `quote` has been read.
-    pub(super) fn string(&mut self, quote: char) -> Kind {
-        let raw = quote == '`';
-        loop {
-            match self.next() {
-                Some('\\') if !raw => self.escape(quote)?,
-                Some(INVALID) => return Err("invalid UTF-8 rune".to_owned()),
-                None if raw => return Err("unterminated raw string".to_owned()),
-                None => return Err("unterminated quoted string".to_owned()),
-                Some('\n') if !raw => return Err("unterminated quoted string".to_owned()),
-                Some(c) if c == quote => return Ok(TokenKind::String),
-                Some(_) => {}
-            }
-        }
-    }
+/// A string with its quotes: `"a\n"`, `'a'` or, without escapes, in backquotes.
+pub(super) fn string(input: &str) -> Read<'_, TokenKind> {
+    value(TokenKind::String, alt((raw, quoted('"'), quoted('\'')))).parse(input)
+}
 
-    /// An escape sequence whose backslash has been read.
-    fn escape(&mut self, quote: char) -> Result<(), String> {
-        const NOT_TERMINATED: &str = "escape sequence not terminated";
-        let Some(c) = self.next() else { return Err(NOT_TERMINATED.to_owned()) };
-        let (digits, base, max) = match c {
-            'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '\\' => return Ok(()),
-            c if c == quote => return Ok(()),
-            '0'..='7' => {
-                self.pos -= 1;
-                (3, 8, 255)
+fn raw(input: &str) -> Read<'_, ()> {
+    let body = take_till(|c| c == '`' || c == INVALID);
+    value((), (char('`'), body, close('`', "unterminated raw string"))).parse(input)
+}
+
+fn quoted<'a>(quote: char) -> impl Parser<&'a str, Output = (), Error = Refusal<'a>> {
+    let plain = take_while1(move |c| c != quote && !matches!(c, '\\' | '\n' | INVALID));
+    let piece = alt((value((), plain), value((), escape(quote))));
+    value((), (char(quote), many0_count(piece), close(quote, "unterminated quoted string")))
+}
+
+fn close<'a>(
+    quote: char,
+    unterminated: &'static str,
+) -> impl Parser<&'a str, Output = (), Error = Refusal<'a>> {
+    alt((
+        value((), char(quote)),
+        preceded(char(INVALID), refuse("invalid UTF-8 rune")),
+        refuse(unterminated),
+    ))
+}
+
+/// What an escape sequence stands for.
+#[derive(Clone, Copy)]
+enum Escaped {
+    Char(char),
+    Byte(u8),
+}
+
+/// A backslash and what belongs to it. The escapes are those of Go.
+fn escape<'a>(quote: char) -> impl Parser<&'a str, Output = Escaped, Error = Refusal<'a>> {
+    let sequence = alt((
+        map(char(quote), Escaped::Char),
+        map_opt(anychar, control),
+        preceded(peek(one_of("01234567")), byte(3, 8)),
+        preceded(char('x'), byte(2, 16)),
+        preceded(char('u'), code_point(4)),
+        preceded(char('U'), code_point(8)),
+        unknown_escape,
+    ));
+    preceded(char('\\'), cut(sequence))
+}
+
+/// What a single letter, or a backslash, stands for.
+fn control(letter: char) -> Option<Escaped> {
+    let byte = match letter {
+        'a' => 0x07,
+        'b' => 0x08,
+        'f' => 0x0c,
+        'n' => b'\n',
+        'r' => b'\r',
+        't' => b'\t',
+        'v' => 0x0b,
+        '\\' => b'\\',
+        _ => return None,
+    };
+    Some(Escaped::Byte(byte))
+}
+
+fn byte<'a>(
+    count: usize,
+    base: u32,
+) -> impl Parser<&'a str, Output = Escaped, Error = Refusal<'a>> {
+    coded(count, base, |number| u8::try_from(number).ok().map(Escaped::Byte))
+}
+
+fn code_point<'a>(count: usize) -> impl Parser<&'a str, Output = Escaped, Error = Refusal<'a>> {
+    coded(count, 16, |number| char::from_u32(number).map(Escaped::Char))
+}
+
+/// `count` digits and what their number stands for.
+fn coded<'a>(
+    count: usize,
+    base: u32,
+    meaning: fn(u32) -> Option<Escaped>,
+) -> impl Parser<&'a str, Output = Escaped, Error = Refusal<'a>> {
+    let add = move |number: u32, digit| number.wrapping_mul(base).wrapping_add(digit);
+    let digits = fold_many_m_n(count, count, digit(base), || 0, add);
+    alt((map_opt(digits, meaning), refuse("escape sequence is an invalid Unicode code point")))
+}
+
+fn digit<'a>(base: u32) -> impl Parser<&'a str, Output = u32, Error = Refusal<'a>> {
+    move |input: &'a str| {
+        let Ok((rest, c)) = anychar::<_, Refusal<'a>>(input) else { return not_terminated(input) };
+        match c.to_digit(base) {
+            Some(digit) => Ok((rest, digit)),
+            None => {
+                Refusal::new(rest, format!("illegal character {} in escape sequence", CodePoint(c)))
+                    .fatal()
             }
-            'x' => (2, 16, 255),
-            'u' => (4, 16, char::MAX as u32),
-            'U' => (8, 16, char::MAX as u32),
-            c => return Err(format!("unknown escape sequence {}", CodePoint(c))),
-        };
-        let mut value = 0u32;
-        for _ in 0..digits {
-            let Some(c) = self.next() else { return Err(NOT_TERMINATED.to_owned()) };
-            let Some(digit) = c.to_digit(base) else {
-                return Err(format!("illegal character {} in escape sequence", CodePoint(c)));
-            };
-            value = value.wrapping_mul(base).wrapping_add(digit);
         }
-        if value > max || (0xd800..0xe000).contains(&value) {
-            return Err("escape sequence is an invalid Unicode code point".to_owned());
-        }
-        Ok(())
     }
+}
+
+fn unknown_escape(input: &str) -> Read<'_, Escaped> {
+    match anychar::<_, Refusal<'_>>(input) {
+        Ok((rest, c)) => {
+            Refusal::new(rest, format!("unknown escape sequence {}", CodePoint(c))).fatal()
+        }
+        Err(_) => not_terminated(input),
+    }
+}
+
+fn not_terminated<O>(input: &str) -> Read<'_, O> {
+    Refusal::new(input, "escape sequence not terminated").fatal()
 }
 
 /// A quoted text that does not follow the rules.
@@ -81,70 +154,31 @@ pub fn unquote(quoted: &str) -> Result<String, UnquoteError> {
     if quote == '`' {
         return if inner.contains('`') { Err(UnquoteError) } else { Ok(inner.to_owned()) };
     }
-    if inner.contains('\n') {
-        return Err(UnquoteError);
-    }
-    let mut bytes = Vec::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => unescape(&mut chars, quote, &mut bytes)?,
-            c if c == quote => return Err(UnquoteError),
-            c => push_char(&mut bytes, c),
-        }
-    }
+    let (_, bytes) = all_consuming(content(quote)).parse(inner).map_err(|_| UnquoteError)?;
     Ok(String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
-fn unescape(
-    chars: &mut std::str::Chars<'_>,
-    quote: char,
-    bytes: &mut Vec<u8>,
-) -> Result<(), UnquoteError> {
-    let c = chars.next().ok_or(UnquoteError)?;
-    match c {
-        'a' => bytes.push(0x07),
-        'b' => bytes.push(0x08),
-        'f' => bytes.push(0x0c),
-        'n' => bytes.push(b'\n'),
-        'r' => bytes.push(b'\r'),
-        't' => bytes.push(b'\t'),
-        'v' => bytes.push(0x0b),
-        '\\' => bytes.push(b'\\'),
-        c if c == quote => push_char(bytes, c),
-        'x' => bytes.push(byte(digits(chars, 0, 2, 16)?)?),
-        'u' => push_char(bytes, char::from_u32(digits(chars, 0, 4, 16)?).ok_or(UnquoteError)?),
-        'U' => push_char(bytes, char::from_u32(digits(chars, 0, 8, 16)?).ok_or(UnquoteError)?),
-        '0'..='7' => {
-            let first = c.to_digit(8).ok_or(UnquoteError)?;
-            bytes.push(byte(digits(chars, first, 2, 8)?)?);
+/// Everything between two quotes.
+fn content<'a>(quote: char) -> impl Parser<&'a str, Output = Vec<u8>, Error = Refusal<'a>> {
+    let plain = take_while1(move |c| c != quote && !matches!(c, '\\' | '\n'));
+    let piece = alt((map(plain, Piece::Plain), map(escape(quote), Piece::Escaped)));
+    fold_many0(piece, Vec::new, |mut bytes, piece| {
+        match piece {
+            Piece::Plain(text) => bytes.extend_from_slice(text.as_bytes()),
+            Piece::Escaped(Escaped::Byte(byte)) => bytes.push(byte),
+            Piece::Escaped(Escaped::Char(c)) => {
+                bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
         }
-        _ => return Err(UnquoteError),
-    }
-    Ok(())
+        bytes
+    })
 }
 
-fn digits(
-    chars: &mut std::str::Chars<'_>,
-    first: u32,
-    count: usize,
-    base: u32,
-) -> Result<u32, UnquoteError> {
-    let mut value = first;
-    for _ in 0..count {
-        let digit = chars.next().and_then(|c| c.to_digit(base)).ok_or(UnquoteError)?;
-        value = value.checked_mul(base).and_then(|v| v.checked_add(digit)).ok_or(UnquoteError)?;
-    }
-    Ok(value)
-}
-
-fn byte(value: u32) -> Result<u8, UnquoteError> {
-    u8::try_from(value).map_err(|_| UnquoteError)
-}
-
-fn push_char(bytes: &mut Vec<u8>, c: char) {
-    bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+/// A part of a quoted text.
+enum Piece<'a> {
+    Plain(&'a str),
+    Escaped(Escaped),
 }
 
 /// A character in single quotes, as error messages show it; `None` is the end of the text.

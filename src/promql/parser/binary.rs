@@ -1,6 +1,15 @@
 //! Binary expressions and their modifiers: precedence climbing.
 
-use super::{Failure, Node, Parsed, Parser};
+use nom::Parser;
+use nom::branch::alt;
+use nom::combinator::{cut, flat_map, map, opt, success, value};
+use nom::sequence::{delimited, preceded};
+
+use super::Node;
+use super::call::grouping_labels;
+use super::literal::signed_number;
+use super::modifier::operand;
+use super::tokens::{Failure, Parsed, Tokens, chain, keyword, nested, select, token};
 use crate::promql::ast::{Binary, BinaryOp, Cardinality, Expr, Span, VectorMatching};
 use crate::promql::lexer::{Keyword, TokenKind};
 
@@ -25,155 +34,105 @@ const fn precedence(op: BinaryOp) -> u8 {
     }
 }
 
+/// How strongly the operators in the right operand of `op` must bind.
+const fn right_precedence(op: BinaryOp) -> u8 {
+    match op {
+        BinaryOp::Pow => POWER,
+        op => precedence(op) + 1,
+    }
+}
+
+/// Any expression.
+pub(super) fn expression(input: Tokens<'_>) -> Parsed<'_, Node> {
+    binary(WEAKEST).parse(input)
+}
+
+/// An expression whose operators bind at least as strongly as `weakest`.
+pub(super) fn binary<'a>(weakest: u8) -> impl Parser<Tokens<'a>, Output = Node, Error = Failure> {
+    chain(operand, operation(weakest), join)
+}
+
+/// An operator, its modifiers and its right operand.
+type Operation = (BinaryOp, Box<Modifiers>, Node);
+
+fn operation<'a>(weakest: u8) -> impl Parser<Tokens<'a>, Output = Operation, Error = Failure> {
+    let operator = select(move |kind| match kind {
+        TokenKind::Operator(op) if precedence(op) >= weakest => Some(op),
+        _ => None,
+    });
+    flat_map(operator, |op| {
+        // The closure keeps the type of `binary` out of its own.
+        let right = move |input| binary(right_precedence(op)).parse(input);
+        cut((success(op), map(modifiers, Box::new), nested(right)))
+    })
+}
+
+fn join<'a>(rest: Tokens<'a>, lhs: Node, (op, modifiers, rhs): Operation) -> Parsed<'a, Node> {
+    let span = Span { start: lhs.expr.span().start, end: rhs.expr.span().end };
+    let Modifiers { return_bool, matching } = *modifiers;
+    let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
+    if fills && !rest.query.features.binop_fill_modifiers {
+        return rest.fail(span, "binop fill modifiers are experimental and not enabled");
+    }
+    let depth = lhs.depth.max(rhs.depth);
+    let (lhs, rhs, matching) = (*lhs.expr, *rhs.expr, Some(matching));
+    let binary = Binary { op, lhs, rhs, return_bool, matching, span };
+    Node::around(rest, Expr::Binary(Box::new(binary)), depth)
+}
+
 /// What stands between an operator and its right operand.
 struct Modifiers {
     return_bool: bool,
     matching: VectorMatching,
 }
 
-impl Parser<'_> {
-    /// Any expression.
-    pub(super) fn expression(&mut self) -> Parsed<Node> {
-        self.binary(WEAKEST)
-    }
-
-    /// An expression whose operators bind at least as strongly as `weakest`.
-    pub(super) fn binary(&mut self, weakest: u8) -> Parsed<Node> {
-        let primary = self.primary()?;
-        let mut lhs = self.modified(primary)?;
-        while let TokenKind::Operator(op) = self.kind() {
-            if precedence(op) < weakest {
-                break;
-            }
-            self.advance();
-            let modifiers = self.modifiers()?;
-            let stronger = if op == BinaryOp::Pow { POWER } else { precedence(op) + 1 };
-            let rhs = self.nested(|parser| parser.binary(stronger))?;
-            lhs = self.join(op, lhs, modifiers, rhs)?;
-        }
-        Ok(lhs)
-    }
-
-    fn join(&self, op: BinaryOp, lhs: Node, modifiers: Modifiers, rhs: Node) -> Parsed<Node> {
-        let span = Span { start: lhs.expr.span().start, end: rhs.expr.span().end };
-        let Modifiers { return_bool, matching } = modifiers;
-        let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
-        if fills && !self.features.binop_fill_modifiers {
-            return self.error(span, "binop fill modifiers are experimental and not enabled");
-        }
-        let depth = lhs.depth.max(rhs.depth);
-        let (lhs, rhs, matching) = (lhs.expr, rhs.expr, Some(matching));
-        let binary = Binary { op, lhs, rhs, return_bool, matching, span };
-        self.around(Expr::Binary(Box::new(binary)), depth)
-    }
-
-    /// `bool`, `on` or `ignoring`, `group_left` or `group_right`, `fill...`: all optional.
-    fn modifiers(&mut self) -> Parsed<Modifiers> {
-        let return_bool = self.eat_keyword(Keyword::Bool);
-        let mut matching = VectorMatching::default();
-        let on = self.kind() == TokenKind::Keyword(Keyword::On);
-        if on || self.kind() == TokenKind::Keyword(Keyword::Ignoring) {
-            self.advance();
-            matching.on = on;
-            matching.labels = self.grouping_labels()?;
-            self.group_modifier(&mut matching)?;
-        }
-        self.fill_modifiers(&mut matching)?;
-        Ok(Modifiers { return_bool, matching })
-    }
-
-    fn group_modifier(&mut self, matching: &mut VectorMatching) -> Parsed<()> {
-        matching.card = match self.kind() {
-            TokenKind::Keyword(Keyword::GroupLeft) => Cardinality::ManyToOne,
-            TokenKind::Keyword(Keyword::GroupRight) => Cardinality::OneToMany,
-            _ => return Ok(()),
-        };
-        self.advance();
-        if self.kind() == TokenKind::LeftParen {
-            matching.include = self.grouping_labels()?;
-        }
-        Ok(())
-    }
-
-    fn fill_modifiers(&mut self, matching: &mut VectorMatching) -> Parsed<()> {
-        if self.eat_keyword(Keyword::Fill) {
-            matching.fill_left = Some(self.fill_value()?);
-            matching.fill_right = matching.fill_left;
-        } else if self.eat_keyword(Keyword::FillLeft) {
-            matching.fill_left = Some(self.fill_value()?);
-            if self.eat_keyword(Keyword::FillRight) {
-                matching.fill_right = Some(self.fill_value()?);
-            }
-        } else if self.eat_keyword(Keyword::FillRight) {
-            matching.fill_right = Some(self.fill_value()?);
-            if self.eat_keyword(Keyword::FillLeft) {
-                matching.fill_left = Some(self.fill_value()?);
-            }
-        }
-        Ok(())
-    }
-
-    fn fill_value(&mut self) -> Parsed<f64> {
-        self.expect(TokenKind::LeftParen)?;
-        let negative = self.sign();
-        let value = self.number_literal()?.value;
-        self.expect(TokenKind::RightParen)?;
-        Ok(if negative == Some(true) { -value } else { value })
-    }
-
-    /// Reads a sign, if there is one; whether it is minus.
-    pub(super) fn sign(&mut self) -> Option<bool> {
-        let negative = match self.kind() {
-            TokenKind::Operator(BinaryOp::Add) => false,
-            TokenKind::Operator(BinaryOp::Sub) => true,
-            _ => return None,
-        };
-        self.advance();
-        Some(negative)
-    }
-
-    /// `(a, "b", c)`, a trailing comma allowed.
-    pub(super) fn grouping_labels(&mut self) -> Parsed<Vec<String>> {
-        const CONTEXT: &str = "grouping opts";
-        let open = self.expect(TokenKind::LeftParen);
-        self.within(CONTEXT, "\"(\"", open)?;
-        let mut labels = Vec::new();
-        while !self.eat(TokenKind::RightParen) {
-            let label = self.grouping_label();
-            labels.push(self.within(CONTEXT, "label", label)?);
-            if !self.eat(TokenKind::Comma) {
-                let close = self.expect(TokenKind::RightParen);
-                self.within(CONTEXT, "\",\" or \")\"", close)?;
-                break;
-            }
-        }
-        Ok(labels)
-    }
-
-    fn grouping_label(&mut self) -> Parsed<String> {
-        let token = self.token();
-        let name = match token.kind {
-            TokenKind::String => self.unquoted(token)?,
-            kind if is_grouping_label(kind) => self.slice(token).to_owned(),
-            _ => return Err(Failure::Unexpected),
-        };
-        if name.is_empty() {
-            return self.error(token.span, "invalid label name for grouping: \"\"");
-        }
-        self.advance();
-        Ok(name)
-    }
+/// `bool`, `on` or `ignoring`, `group_left` or `group_right`, `fill...`: all optional.
+fn modifiers(input: Tokens<'_>) -> Parsed<'_, Modifiers> {
+    let parts = (opt(keyword(Keyword::Bool)), opt(matching), fills);
+    let modifiers = |(word, matching, (fill_left, fill_right)): (_, Option<VectorMatching>, _)| {
+        let matching = matching.unwrap_or_default();
+        let matching = VectorMatching { fill_left, fill_right, ..matching };
+        Modifiers { return_bool: Option::is_some(&word), matching }
+    };
+    map(parts, modifiers).parse(input)
 }
 
-/// Whether the token can be a label in `by (...)` without quotes.
-fn is_grouping_label(kind: TokenKind) -> bool {
-    use BinaryOp::{And, Atan2, Or, Unless};
-    match kind {
-        TokenKind::Identifier
-        | TokenKind::MetricIdentifier
-        | TokenKind::Aggregator(_)
-        | TokenKind::Operator(And | Or | Unless | Atan2) => true,
-        TokenKind::Keyword(keyword) => keyword != Keyword::Without,
-        _ => false,
-    }
+/// `on (a, b)` or `ignoring (a, b)`, then perhaps a group.
+fn matching(input: Tokens<'_>) -> Parsed<'_, VectorMatching> {
+    let on = alt((value(true, keyword(Keyword::On)), value(false, keyword(Keyword::Ignoring))));
+    let matching = |(on, labels, group): (bool, Vec<String>, Option<Group>)| {
+        let (card, include) = group.unwrap_or_default();
+        VectorMatching { card, labels, on, include, ..VectorMatching::default() }
+    };
+    map((on, cut(grouping_labels), opt(group)), matching).parse(input)
+}
+
+/// Which side is many, and the labels that are copied from the other.
+type Group = (Cardinality, Vec<String>);
+
+/// `group_left (c)` or `group_right`.
+fn group(input: Tokens<'_>) -> Parsed<'_, Group> {
+    let card = alt((
+        value(Cardinality::ManyToOne, keyword(Keyword::GroupLeft)),
+        value(Cardinality::OneToMany, keyword(Keyword::GroupRight)),
+    ));
+    (card, map(opt(grouping_labels), Option::unwrap_or_default)).parse(input)
+}
+
+/// `fill (1)`, or `fill_left (1)` and `fill_right (2)` in any order; what missing series of the
+/// left and the right side count as.
+fn fills(input: Tokens<'_>) -> Parsed<'_, (Option<f64>, Option<f64>)> {
+    let fill = |word| preceded(keyword(word), cut(fill_value));
+    let (left, right) = (Keyword::FillLeft, Keyword::FillRight);
+    alt((
+        map(fill(Keyword::Fill), |both| (Some(both), Some(both))),
+        map((fill(left), opt(fill(right))), |(left, right)| (Some(left), right)),
+        map((fill(right), opt(fill(left))), |(right, left)| (left, Some(right))),
+        success((None, None)),
+    ))
+    .parse(input)
+}
+
+fn fill_value(input: Tokens<'_>) -> Parsed<'_, f64> {
+    delimited(token(TokenKind::LeftParen), signed_number, token(TokenKind::RightParen)).parse(input)
 }

@@ -1,15 +1,149 @@
 //! Function calls and aggregations.
 
-use super::{Failure, Node, Parsed, Parser};
+use nom::Parser;
+use nom::branch::alt;
+use nom::combinator::{cut, map, opt, value};
+use nom::error::context;
+use nom::multi::separated_list1;
+use nom::sequence::{delimited, preceded};
+
+use super::binary::expression;
+use super::literal::{quoted, word};
+use super::tokens::{
+    Parsed, Tokens, expect, keyword, list, nested, satisfy, select, spanned, token,
+};
+use super::{Node, selector};
 use crate::model::labels::Quoted;
-use crate::promql::ast::{Aggregate, AggregateOp, Call, Expr, Span};
+use crate::promql::ast::{Aggregate, AggregateOp, BinaryOp, Call, Expr, Span};
 use crate::promql::functions::{self, Function};
 use crate::promql::lexer::{Keyword, Token, TokenKind};
 
-/// Arguments and the depth of the deepest.
-struct Args {
-    exprs: Vec<Expr>,
-    depth: usize,
+/// `rate(a[5m])`
+pub(super) fn call(input: Tokens<'_>) -> Parsed<'_, Node> {
+    let parts = (satisfy(is_function_name), cut(args));
+    let (rest, ((name, nodes), span)) = spanned(parts).parse(input)?;
+    build_call(rest, name, nodes, span)
+}
+
+fn build_call(rest: Tokens<'_>, name: Token, nodes: Vec<Node>, span: Span) -> Parsed<'_, Node> {
+    let (_, function) = function(rest, name)?;
+    let (args, depth) = Node::split(nodes);
+    Node::around(rest, Expr::Call(Call { function, args, span }), depth)
+}
+
+/// Whether the token can be a function's name.
+pub(super) fn is_function_name(kind: TokenKind) -> bool {
+    match kind {
+        TokenKind::Identifier => true,
+        TokenKind::Keyword(keyword) => keyword.is_preprocessor(),
+        _ => false,
+    }
+}
+
+/// The function of that name.
+fn function<'a>(input: Tokens<'a>, token: Token) -> Parsed<'a, &'static Function> {
+    let name = input.slice(token);
+    let Some(function) = functions::find(name) else {
+        return input.fail(token.span, format!("unknown function with name {}", Quoted(name)));
+    };
+    if function.experimental && !input.query.features.experimental_functions {
+        return input.fail(token.span, format!("function {} is not enabled", Quoted(name)));
+    }
+    Ok((input, function))
+}
+
+/// `(a, b)`; no trailing comma.
+fn args(input: Tokens<'_>) -> Parsed<'_, Vec<Node>> {
+    let (open, close) = (token(TokenKind::LeftParen), token(TokenKind::RightParen));
+    delimited(open, arg_list, close).parse(input)
+}
+
+fn arg_list(input: Tokens<'_>) -> Parsed<'_, Vec<Node>> {
+    match input.first().kind {
+        TokenKind::RightParen => Ok((input, Vec::new())),
+        _ => separated_list1(argument_comma, arg).parse(input),
+    }
+}
+
+fn arg(input: Tokens<'_>) -> Parsed<'_, Node> {
+    cut(nested(expression)).parse(input)
+}
+
+/// A comma between two arguments; one behind the last has an error of its own.
+fn argument_comma(input: Tokens<'_>) -> Parsed<'_, Token> {
+    let (rest, comma) = token(TokenKind::Comma).parse(input)?;
+    let next = rest.first().kind;
+    if next != TokenKind::Error && !starts_expression(next) {
+        return input.fail(comma.span, "trailing commas not allowed in function call args");
+    }
+    Ok((rest, comma))
+}
+
+/// Whether an expression can begin with that token.
+fn starts_expression(kind: TokenKind) -> bool {
+    match kind {
+        TokenKind::Number
+        | TokenKind::Duration
+        | TokenKind::String
+        | TokenKind::LeftParen
+        | TokenKind::LeftBrace
+        | TokenKind::Operator(BinaryOp::Add | BinaryOp::Sub) => true,
+        kind => selector::is_metric_name(kind),
+    }
+}
+
+/// A function's or preprocessor's empty parentheses.
+pub(super) fn empty_parens(input: Tokens<'_>) -> Parsed<'_, ()> {
+    value((), (token(TokenKind::LeftParen), token(TokenKind::RightParen))).parse(input)
+}
+
+/// `sum by (a) (b)` or `sum(b) by (a)`.
+pub(super) fn aggregation(input: Tokens<'_>) -> Parsed<'_, Node> {
+    let parts = context("aggregation", aggregation_parts);
+    let (rest, ((op, (grouping, nodes)), span)) = spanned((aggregator, cut(parts))).parse(input)?;
+    build_aggregate(rest, op, grouping, nodes, span)
+}
+
+/// The labels to group by may stand before the arguments or behind them.
+fn aggregation_parts(input: Tokens<'_>) -> Parsed<'_, (Grouping, Vec<Node>)> {
+    alt((grouping_then_args, args_then_grouping)).parse(input)
+}
+
+fn grouping_then_args(input: Tokens<'_>) -> Parsed<'_, (Grouping, Vec<Node>)> {
+    (grouping, cut(args)).parse(input)
+}
+
+fn args_then_grouping(input: Tokens<'_>) -> Parsed<'_, (Grouping, Vec<Node>)> {
+    let (rest, args) = args(input)?;
+    let (rest, grouping) = opt(grouping).parse(rest)?;
+    Ok((rest, (grouping.unwrap_or_default(), args)))
+}
+
+fn build_aggregate(
+    rest: Tokens<'_>,
+    op: AggregateOp,
+    grouping: Grouping,
+    nodes: Vec<Node>,
+    span: Span,
+) -> Parsed<'_, Node> {
+    let (args, depth) = Node::split(nodes);
+    let (_, (param, expr)) = aggregate_args(rest, op, args, span)?;
+    let Grouping { labels, without } = grouping;
+    let aggregate = Aggregate { op, expr, param, grouping: labels, without, span };
+    Node::around(rest, Expr::Aggregate(Box::new(aggregate)), depth)
+}
+
+fn aggregator(input: Tokens<'_>) -> Parsed<'_, AggregateOp> {
+    let op = |kind| match kind {
+        TokenKind::Aggregator(op) => Some(op),
+        _ => None,
+    };
+    select(op).parse(input)
+}
+
+/// Whether an aggregator before that token aggregates.
+pub(super) fn starts_aggregation(next: TokenKind) -> bool {
+    matches!(next, TokenKind::LeftParen | TokenKind::Keyword(Keyword::By | Keyword::Without))
 }
 
 /// `by (...)` or `without (...)`.
@@ -19,137 +153,72 @@ struct Grouping {
     without: bool,
 }
 
-impl Parser<'_> {
-    /// Whether the current word is the name of a called function.
-    pub(super) fn call_follows(&self) -> bool {
-        let callable = match self.kind() {
-            TokenKind::Identifier => true,
-            TokenKind::Keyword(keyword) => keyword.is_preprocessor(),
-            _ => false,
-        };
-        callable && self.next_kind() == TokenKind::LeftParen
-    }
+fn grouping(input: Tokens<'_>) -> Parsed<'_, Grouping> {
+    let without = alt((value(false, keyword(Keyword::By)), value(true, keyword(Keyword::Without))));
+    let grouping = |(without, labels)| Grouping { labels, without };
+    map((without, cut(grouping_labels)), grouping).parse(input)
+}
 
-    /// Whether the current aggregator aggregates, instead of being a metric's name.
-    pub(super) fn aggregation_follows(&self) -> bool {
-        matches!(
-            self.next_kind(),
-            TokenKind::LeftParen | TokenKind::Keyword(Keyword::By | Keyword::Without)
-        )
-    }
+/// `(a, "b", c)`, a trailing comma allowed.
+pub(super) fn grouping_labels(input: Tokens<'_>) -> Parsed<'_, Vec<String>> {
+    let open = expect("\"(\"", token(TokenKind::LeftParen));
+    let label = expect("label", grouping_label);
+    let labels = list(label, TokenKind::RightParen, "\",\" or \")\"");
+    context("grouping opts", preceded(open, cut(labels))).parse(input)
+}
 
-    pub(super) fn call(&mut self) -> Parsed<Node> {
-        let name = self.advance();
-        let args = self.args()?;
-        let function = self.function(name)?;
-        let span = self.span_from(name.span.start);
-        self.around(Expr::Call(Call { function, args: args.exprs, span }), args.depth)
+fn grouping_label(input: Tokens<'_>) -> Parsed<'_, String> {
+    let (rest, (label, span)) =
+        spanned(alt((quoted, word(satisfy(is_grouping_label))))).parse(input)?;
+    if label.is_empty() {
+        return input.fail(span, "invalid label name for grouping: \"\"");
     }
+    Ok((rest, label))
+}
 
-    fn function(&self, token: Token) -> Parsed<&'static Function> {
-        let name = self.slice(token);
-        let Some(function) = functions::find(name) else {
-            return self.error(token.span, format!("unknown function with name {}", Quoted(name)));
-        };
-        if function.experimental && !self.features.experimental_functions {
-            return self.error(token.span, format!("function {} is not enabled", Quoted(name)));
-        }
-        Ok(function)
+/// Whether the token can be a label in `by (...)` without quotes.
+fn is_grouping_label(kind: TokenKind) -> bool {
+    use BinaryOp::{And, Atan2, Or, Unless};
+    match kind {
+        TokenKind::Identifier
+        | TokenKind::MetricIdentifier
+        | TokenKind::Aggregator(_)
+        | TokenKind::Operator(And | Or | Unless | Atan2) => true,
+        TokenKind::Keyword(keyword) => keyword != Keyword::Without,
+        _ => false,
     }
+}
 
-    /// `(a, b)`; no trailing comma.
-    fn args(&mut self) -> Parsed<Args> {
-        self.expect(TokenKind::LeftParen)?;
-        let mut args = Args { exprs: Vec::new(), depth: 0 };
-        if self.eat(TokenKind::RightParen) {
-            return Ok(args);
-        }
-        loop {
-            let arg = self.nested(Parser::expression)?;
-            args.depth = args.depth.max(arg.depth);
-            args.exprs.push(arg.expr);
-            if self.kind() != TokenKind::Comma {
-                self.expect(TokenKind::RightParen)?;
-                return Ok(args);
-            }
-            let comma = self.advance();
-            if self.kind() != TokenKind::Error && !self.starts_expression() {
-                let message = "trailing commas not allowed in function call args";
-                return self.error(comma.span, message);
-            }
-        }
+/// Parameter and vector of an aggregation.
+fn aggregate_args(
+    input: Tokens<'_>,
+    op: AggregateOp,
+    args: Vec<Expr>,
+    span: Span,
+) -> Parsed<'_, (Option<Expr>, Expr)> {
+    if args.is_empty() {
+        return input.fail(span, "no arguments for aggregate expression provided");
     }
-
-    pub(super) fn aggregate(&mut self, op: AggregateOp) -> Parsed<Node> {
-        let start = self.advance().span.start;
-        let parts = self.aggregate_parts();
-        let (grouping, args) = self.within("aggregation", "", parts)?;
-        let span = self.span_from(start);
-        let depth = args.depth;
-        let (param, expr) = self.aggregate_args(op, args.exprs, span)?;
-        let Grouping { labels, without } = grouping;
-        let aggregate = Aggregate { op, expr, param, grouping: labels, without, span };
-        self.around(Expr::Aggregate(Box::new(aggregate)), depth)
+    let experimental = matches!(op, AggregateOp::Limitk | AggregateOp::LimitRatio);
+    if experimental && !input.query.features.experimental_functions {
+        let message = format!(
+            "{}() is experimental and must be enabled with \
+             --enable-feature=promql-experimental-functions",
+            op.as_str()
+        );
+        return input.fail(span, message);
     }
-
-    fn aggregate_parts(&mut self) -> Parsed<(Grouping, Args)> {
-        if let Some(grouping) = self.grouping()? {
-            return Ok((grouping, self.args()?));
-        }
-        let args = self.args()?;
-        Ok((self.grouping()?.unwrap_or_default(), args))
-    }
-
-    fn grouping(&mut self) -> Parsed<Option<Grouping>> {
-        let without = match self.kind() {
-            TokenKind::Keyword(Keyword::By) => false,
-            TokenKind::Keyword(Keyword::Without) => true,
-            _ => return Ok(None),
-        };
-        self.advance();
-        Ok(Some(Grouping { labels: self.grouping_labels()?, without }))
-    }
-
-    /// Parameter and vector of an aggregation.
-    fn aggregate_args(
-        &self,
-        op: AggregateOp,
-        args: Vec<Expr>,
-        span: Span,
-    ) -> Parsed<(Option<Expr>, Expr)> {
-        if args.is_empty() {
-            return self.error(span, "no arguments for aggregate expression provided");
-        }
-        let experimental = matches!(op, AggregateOp::Limitk | AggregateOp::LimitRatio);
-        if experimental && !self.features.experimental_functions {
+    let (wanted, got) = (1 + usize::from(op.has_parameter()), args.len());
+    let mut args = args.into_iter();
+    match (args.next(), args.next(), args.next()) {
+        (param, Some(expr), None) if wanted == 2 => Ok((input, (param, expr))),
+        (Some(expr), None, None) if wanted == 1 => Ok((input, (None, expr))),
+        _ => {
             let message = format!(
-                "{}() is experimental and must be enabled with \
-                 --enable-feature=promql-experimental-functions",
-                op.as_str()
+                "wrong number of arguments for aggregate expression provided, \
+                 expected {wanted}, got {got}"
             );
-            return self.error(span, message);
-        }
-        let (wanted, got) = (1 + usize::from(op.has_parameter()), args.len());
-        let mut args = args.into_iter();
-        match (args.next(), args.next(), args.next()) {
-            (param, Some(expr), None) if wanted == 2 => Ok((param, expr)),
-            (Some(expr), None, None) if wanted == 1 => Ok((None, expr)),
-            _ => {
-                let message = format!(
-                    "wrong number of arguments for aggregate expression provided, \
-                     expected {wanted}, got {got}"
-                );
-                self.error(span, message)
-            }
-        }
-    }
-
-    /// A function call's or preprocessor's empty parentheses.
-    pub(super) fn empty_parens(&mut self) -> Parsed<()> {
-        self.expect(TokenKind::LeftParen)?;
-        match self.expect(TokenKind::RightParen) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Failure::Unexpected),
+            input.fail(span, message)
         }
     }
 }

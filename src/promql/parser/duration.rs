@@ -1,15 +1,22 @@
 //! Durations behind `offset` and in brackets: numbers, and arithmetic with them.
 
-use super::{Failure, Parsed, Parser};
-use crate::promql::ast::{BinaryOp, DurationExpr, DurationSpec, NumberLiteral, Span};
+use nom::Parser;
+use nom::branch::alt;
+use nom::combinator::{cut, flat_map, map, peek, success, value};
+use nom::sequence::{delimited, preceded, separated_pair, terminated};
+
+use super::binary::POWER;
+use super::call::empty_parens;
+use super::literal::{Sign, number, sign};
+use super::tokens::{Failure, Parsed, Tokens, chain, keyword, nested, select, spanned, token};
+use crate::promql::ast::{BinaryOp, DurationExpr, DurationSpec, Span};
 use crate::promql::lexer::{Keyword, Token, TokenKind};
 
 /// Longest duration in seconds: what 64 bits of nanoseconds hold (about 292 years).
 const SECONDS_MAX: f64 = i64::MAX as f64 / 1e9;
 
-/// Precedences, as in expressions.
+/// The weakest precedence, that of `+`; precedences are those of expressions.
 const WEAKEST: u8 = 4;
-const POWER: u8 = 6;
 
 const fn precedence(op: BinaryOp) -> Option<u8> {
     match op {
@@ -23,154 +30,149 @@ const fn precedence(op: BinaryOp) -> Option<u8> {
 /// A duration expression and how deeply nested it is.
 struct Part {
     expr: DurationExpr,
-    depth: usize,
+    depth: u32,
 }
 
-impl Parser<'_> {
-    /// The length of a range or a step; a plain number must be positive.
-    pub(super) fn positive_duration(&mut self) -> Parsed<DurationSpec> {
-        let expr = self.duration(WEAKEST)?.expr;
-        if let DurationExpr::Number(number) = &expr
-            && number.value <= 0.0
-        {
-            return self.error(number.span, "duration must be greater than 0");
+impl Part {
+    fn leaf(expr: DurationExpr) -> Part {
+        Part { expr, depth: 1 }
+    }
+
+    /// The part around something of `inner` levels; `rest` follows it.
+    fn around(rest: Tokens<'_>, expr: DurationExpr, inner: u32) -> Parsed<'_, Part> {
+        Ok((rest, Part { expr, depth: rest.deeper(inner)? }))
+    }
+}
+
+/// The length of a range or a step; a plain number must be positive.
+pub(super) fn positive_duration(input: Tokens<'_>) -> Parsed<'_, DurationSpec> {
+    let (rest, part) = duration(input)?;
+    match part.expr {
+        DurationExpr::Number(number) if number.value <= 0.0 => {
+            input.fail(number.span, "duration must be greater than 0")
         }
-        Ok(fixed_if_number(expr))
+        expr => Ok((rest, fixed_if_number(expr))),
     }
+}
 
-    /// What follows `offset`. Operators belong to the expression around it, unless the duration
-    /// starts with a parenthesis: `a offset 5m - b` is a difference of two vectors.
-    pub(super) fn offset_duration(&mut self) -> Parsed<DurationSpec> {
-        let after_sign = match self.kind() {
-            TokenKind::Operator(BinaryOp::Add | BinaryOp::Sub) => self.next_kind(),
-            TokenKind::LeftParen => return Ok(fixed_if_number(self.duration(WEAKEST)?.expr)),
-            kind => kind,
-        };
-        let sign = self.token();
-        let Some(negative) = self.sign() else {
-            return Ok(fixed_if_number(self.duration_operand()?.expr));
-        };
-        let operand = match after_sign {
-            TokenKind::Operator(_) => self.nested(|parser| parser.duration(WEAKEST))?,
-            _ => self.duration_operand()?,
-        };
-        Ok(fixed_if_number(self.signed(sign, negative, operand)?.expr))
-    }
+/// What follows `offset`. Operators belong to the expression around it, unless the duration
+/// starts with a parenthesis: `a offset 5m - b` is a difference of two vectors.
+pub(super) fn offset_duration(input: Tokens<'_>) -> Parsed<'_, DurationSpec> {
+    let parenthesized = preceded(peek(token(TokenKind::LeftParen)), duration);
+    let behind_sign = alt((operand, nested(duration)));
+    map(alt((parenthesized, operand, signed(behind_sign))), |part| fixed_if_number(part.expr))
+        .parse(input)
+}
 
-    /// A duration whose operators bind at least as strongly as `weakest`.
-    fn duration(&mut self, weakest: u8) -> Parsed<Part> {
-        let mut lhs = self.signed_duration()?;
-        while let TokenKind::Operator(op) = self.kind() {
-            let Some(strength) = precedence(op).filter(|strength| *strength >= weakest) else {
-                break;
-            };
-            let operator = self.advance();
-            let stronger = if strength == POWER { POWER } else { strength + 1 };
-            let rhs = self.nested(|parser| parser.duration(stronger))?;
-            self.check_divisor(op, operator, &rhs.expr)?;
-            let span = Span { start: lhs.expr.span().start, end: rhs.expr.span().end };
-            let depth = lhs.depth.max(rhs.depth);
-            let (left, right) = (Box::new(lhs.expr), Box::new(rhs.expr));
-            lhs = self.wrap(DurationExpr::Binary { op, lhs: left, rhs: right, span }, depth)?;
-        }
-        Ok(lhs)
-    }
+/// Any duration expression.
+fn duration(input: Tokens<'_>) -> Parsed<'_, Part> {
+    binary(WEAKEST).parse(input)
+}
 
-    fn check_divisor(&self, op: BinaryOp, operator: Token, divisor: &DurationExpr) -> Parsed<()> {
-        let zero = matches!(divisor, DurationExpr::Number(number) if number.value == 0.0);
-        match op {
-            BinaryOp::Div if zero => self.error(operator.span, "division by zero"),
-            BinaryOp::Mod if zero => self.error(operator.span, "modulo by zero"),
-            _ => Ok(()),
-        }
-    }
+/// A duration whose operators bind at least as strongly as `weakest`.
+fn binary<'a>(weakest: u8) -> impl Parser<Tokens<'a>, Output = Part, Error = Failure> {
+    chain(alt((operand, signed_power)), operation(weakest), join)
+}
 
-    fn wrap(&self, expr: DurationExpr, inner: usize) -> Parsed<Part> {
-        self.check_depth(inner)?;
-        Ok(Part { expr, depth: inner + 1 })
-    }
+/// A sign binds less strongly than `^`.
+fn signed_power(input: Tokens<'_>) -> Parsed<'_, Part> {
+    signed(nested(binary(POWER))).parse(input)
+}
 
-    fn signed_duration(&mut self) -> Parsed<Part> {
-        let sign = self.token();
-        match self.sign() {
-            None => self.duration_operand(),
-            Some(negative) => {
-                let operand = self.nested(|parser| parser.duration(POWER))?;
-                self.signed(sign, negative, operand)
+/// An operator, its token and its right operand.
+type Operation = (BinaryOp, Token, Part);
+
+fn operation<'a>(weakest: u8) -> impl Parser<Tokens<'a>, Output = Operation, Error = Failure> {
+    let operator = move |input: Tokens<'a>| {
+        let token = input.first();
+        let strong = |kind| match kind {
+            TokenKind::Operator(op) => {
+                precedence(op).filter(|strength| *strength >= weakest).map(|at| (op, token, at))
             }
-        }
-    }
+            _ => None,
+        };
+        select(strong).parse(input)
+    };
+    flat_map(operator, |(op, token, strength)| {
+        let right = move |input| binary(POWER.min(strength + 1)).parse(input);
+        cut((success(op), success(token), nested(right)))
+    })
+}
 
-    /// Applies a sign: a number takes it in, a plus before anything else says nothing.
-    fn signed(&self, sign: Token, negative: bool, operand: Part) -> Parsed<Part> {
-        let end = operand.expr.span().end;
-        let span = Span { start: sign.span.start, end };
+fn join<'a>(rest: Tokens<'a>, lhs: Part, (op, operator, rhs): Operation) -> Parsed<'a, Part> {
+    let zero = matches!(&rhs.expr, DurationExpr::Number(number) if number.value == 0.0);
+    match op {
+        BinaryOp::Div if zero => return rest.fail(operator.span, "division by zero"),
+        BinaryOp::Mod if zero => return rest.fail(operator.span, "modulo by zero"),
+        _ => {}
+    }
+    let span = Span { start: lhs.expr.span().start, end: rhs.expr.span().end };
+    let depth = lhs.depth.max(rhs.depth);
+    let (lhs, rhs) = (Box::new(lhs.expr), Box::new(rhs.expr));
+    Part::around(rest, DurationExpr::Binary { op, lhs, rhs, span }, depth)
+}
+
+/// A sign and what it applies to: a number takes it in, a plus before anything else says nothing.
+fn signed<'a>(
+    operand: impl Parser<Tokens<'a>, Output = Part, Error = Failure>,
+) -> impl Parser<Tokens<'a>, Output = Part, Error = Failure> {
+    let mut parts = (sign, cut(operand));
+    move |input: Tokens<'a>| {
+        let (rest, (sign, operand)) = parts.parse(input)?;
+        let span = Span { start: input.start(), end: operand.expr.span().end };
+        let negative = sign == Sign::Minus;
         match operand.expr {
             DurationExpr::Number(mut number) => {
                 number.value = if negative { -number.value } else { number.value };
                 number.span = span;
-                Ok(Part { expr: DurationExpr::Number(number), depth: operand.depth })
+                Ok((rest, Part { expr: DurationExpr::Number(number), depth: operand.depth }))
             }
-            expr if !negative => Ok(Part { expr, depth: operand.depth }),
+            expr if !negative => Ok((rest, Part { expr, depth: operand.depth })),
             expr => {
-                let operand_box = Box::new(expr);
-                let unary = DurationExpr::Unary { negative, operand: operand_box, span };
-                self.wrap(unary, operand.depth)
+                let unary = DurationExpr::Unary { negative, operand: Box::new(expr), span };
+                Part::around(rest, unary, operand.depth)
             }
         }
     }
+}
 
-    /// A number, `step()`, `range()`, `min_of(...)`, `max_of(...)` or a parenthesis.
-    fn duration_operand(&mut self) -> Parsed<Part> {
-        let token = self.token();
-        let start = token.span.start;
-        match token.kind {
-            TokenKind::Keyword(Keyword::Step) => {
-                self.advance();
-                self.empty_parens()?;
-                Ok(Part { expr: DurationExpr::Step(self.span_from(start)), depth: 1 })
-            }
-            TokenKind::Keyword(Keyword::Range) => {
-                self.advance();
-                self.empty_parens()?;
-                Ok(Part { expr: DurationExpr::Range(self.span_from(start)), depth: 1 })
-            }
-            TokenKind::Keyword(Keyword::MaxOf) => self.pick(true),
-            TokenKind::Keyword(Keyword::MinOf) => self.pick(false),
-            TokenKind::LeftParen => {
-                self.advance();
-                let inner = self.nested(|parser| parser.duration(WEAKEST))?;
-                self.expect(TokenKind::RightParen)?;
-                let span = self.span_from(start);
-                self.wrap(DurationExpr::Paren(Box::new(inner.expr), span), inner.depth)
-            }
-            _ => Ok(Part { expr: DurationExpr::Number(self.duration_literal()?), depth: 1 }),
-        }
-    }
+/// A number, `step()`, `range()`, `min_of(...)`, `max_of(...)` or a parenthesis.
+fn operand(input: Tokens<'_>) -> Parsed<'_, Part> {
+    let called = |word| terminated(keyword(word), cut(empty_parens));
+    alt((
+        duration_literal,
+        map(spanned(called(Keyword::Step)), |(_, span)| Part::leaf(DurationExpr::Step(span))),
+        map(spanned(called(Keyword::Range)), |(_, span)| Part::leaf(DurationExpr::Range(span))),
+        pick,
+        paren,
+    ))
+    .parse(input)
+}
 
-    fn pick(&mut self, max: bool) -> Parsed<Part> {
-        let start = self.advance().span.start;
-        self.expect(TokenKind::LeftParen)?;
-        let lhs = self.nested(|parser| parser.duration(WEAKEST))?;
-        self.expect(TokenKind::Comma)?;
-        let rhs = self.nested(|parser| parser.duration(WEAKEST))?;
-        self.expect(TokenKind::RightParen)?;
-        let depth = lhs.depth.max(rhs.depth);
-        let span = self.span_from(start);
-        let (lhs, rhs) = (Box::new(lhs.expr), Box::new(rhs.expr));
-        self.wrap(DurationExpr::Pick { max, lhs, rhs, span }, depth)
+fn duration_literal(input: Tokens<'_>) -> Parsed<'_, Part> {
+    let (rest, number) = number(input)?;
+    if number.value.abs() > SECONDS_MAX {
+        return input.fail(number.span, "duration out of range");
     }
+    Ok((rest, Part::leaf(DurationExpr::Number(number))))
+}
 
-    fn duration_literal(&mut self) -> Parsed<NumberLiteral> {
-        if !matches!(self.kind(), TokenKind::Number | TokenKind::Duration) {
-            return Err(Failure::Unexpected);
-        }
-        let number = self.number_literal()?;
-        if number.value.abs() > SECONDS_MAX {
-            return self.error(number.span, "duration out of range");
-        }
-        Ok(number)
-    }
+/// `min_of(5m, step())` or `max_of(5m, step())`.
+fn pick(input: Tokens<'_>) -> Parsed<'_, Part> {
+    let max = alt((value(true, keyword(Keyword::MaxOf)), value(false, keyword(Keyword::MinOf))));
+    let both = separated_pair(nested(duration), token(TokenKind::Comma), nested(duration));
+    let args = delimited(token(TokenKind::LeftParen), both, token(TokenKind::RightParen));
+    let (rest, ((max, (lhs, rhs)), span)) = spanned((max, cut(args))).parse(input)?;
+    let depth = lhs.depth.max(rhs.depth);
+    let (lhs, rhs) = (Box::new(lhs.expr), Box::new(rhs.expr));
+    Part::around(rest, DurationExpr::Pick { max, lhs, rhs, span }, depth)
+}
+
+fn paren(input: Tokens<'_>) -> Parsed<'_, Part> {
+    let inner = cut(terminated(nested(duration), token(TokenKind::RightParen)));
+    let (rest, (inner, span)) =
+        spanned(preceded(token(TokenKind::LeftParen), inner)).parse(input)?;
+    Part::around(rest, DurationExpr::Paren(Box::new(inner.expr), span), inner.depth)
 }
 
 /// A plain number becomes fixed milliseconds, parts of a millisecond cut off.

@@ -1,14 +1,20 @@
 //! The labels of a series as text: `name{label="value"}`, as in series descriptions.
 
-use super::{Failure, Parsed, Parser, error_at, selector};
+use nom::Parser;
+use nom::branch::alt;
+use nom::combinator::{cut, map, not, opt};
+use nom::error::context;
+use nom::sequence::{preceded, separated_pair, terminated};
+
+use super::error_at;
+use super::literal::quoted;
+use super::selector::{label_name, metric_name};
+use super::tokens::{Parsed, Query, Tokens, expect, list, token};
 use crate::model::{Labels, LabelsBuilder};
 use crate::promql::ast::Span;
 use crate::promql::error::ParseError;
 use crate::promql::features::Features;
 use crate::promql::lexer::TokenKind;
-
-/// What errors call the part in braces.
-const CONTEXT: &str = "label set";
 
 /// Parses the labels of one series. Without a name and without braces it has none.
 ///
@@ -16,58 +22,42 @@ const CONTEXT: &str = "label set";
 /// The text is no label set, or one that no series may have.
 pub fn parse_metric(text: &str) -> Result<Labels, ParseError> {
     let features = Features::default();
-    let mut parser = Parser::new(text, &features)?;
-    let builder = parser.finish(Parser::metric)?;
-    builder.build().map_err(|error| error_at(text, Span::default(), error.to_string()))
+    let pairs = Query::new(text, &features)?.read(metric)?;
+    let mut labels = LabelsBuilder::new();
+    for (name, value) in &pairs {
+        labels.set(name, value);
+    }
+    labels.build().map_err(|error| error_at(text, Span::default(), error.to_string()))
 }
 
-impl Parser<'_> {
-    fn metric(&mut self) -> Parsed<LabelsBuilder> {
-        let first = self.token();
-        let mut labels = LabelsBuilder::new();
-        let named = selector::is_metric_name(first.kind);
-        if named {
-            self.advance();
-        }
-        if self.eat(TokenKind::LeftBrace) {
-            self.label_set(&mut labels)?;
-        }
-        if named {
-            labels.set("__name__", self.slice(first));
-        }
-        Ok(labels)
-    }
+/// A name and what it is set to.
+type Pair = (String, String);
 
-    fn label_set(&mut self, labels: &mut LabelsBuilder) -> Parsed<()> {
-        while !self.eat(TokenKind::RightBrace) {
-            self.label(labels)?;
-            if !self.eat(TokenKind::Comma) {
-                let close = self.expect(TokenKind::RightBrace);
-                self.within(CONTEXT, "\",\" or \"}\"", close)?;
-                break;
-            }
-        }
-        Ok(())
-    }
+/// The pairs in the order in which they replace each other: the name before the braces comes last.
+fn metric(input: Tokens<'_>) -> Parsed<'_, Vec<Pair>> {
+    let (rest, (name, label_set)) = (opt(metric_name), opt(label_set)).parse(input)?;
+    let mut pairs = label_set.unwrap_or_default();
+    pairs.extend(name.map(named));
+    Ok((rest, pairs))
+}
 
-    fn label(&mut self, labels: &mut LabelsBuilder) -> Parsed<()> {
-        let token = self.token();
-        let quoted = token.kind == TokenKind::String;
-        if !quoted && token.kind != TokenKind::Identifier {
-            return self.within(CONTEXT, "identifier or \"}\"", Err(Failure::Unexpected));
-        }
-        let name = if quoted { self.unquoted(token)? } else { self.slice(token).to_owned() };
-        self.advance();
-        if !self.eat(TokenKind::Equal) {
-            if quoted {
-                labels.set("__name__", &name);
-                return Ok(());
-            }
-            return self.within(CONTEXT, "\"=\"", Err(Failure::Unexpected));
-        }
-        let value = self.expect(TokenKind::String);
-        let value = self.within(CONTEXT, "string", value)?;
-        labels.set(&name, &self.unquoted(value)?);
-        Ok(())
-    }
+/// `{a="b", ...}`
+fn label_set(input: Tokens<'_>) -> Parsed<'_, Vec<Pair>> {
+    let all = list(label, TokenKind::RightBrace, "\",\" or \"}\"");
+    preceded(token(TokenKind::LeftBrace), cut(context("label set", all))).parse(input)
+}
+
+/// `label="value"`, `"label"="value"` or `"metric"`.
+fn label(input: Tokens<'_>) -> Parsed<'_, Pair> {
+    let metric = map(terminated(quoted, not(token(TokenKind::Equal))), named);
+    let pair = separated_pair(
+        expect("identifier or \"}\"", label_name),
+        expect("\"=\"", token(TokenKind::Equal)),
+        expect("string", quoted),
+    );
+    alt((metric, pair)).parse(input)
+}
+
+fn named(metric: String) -> Pair {
+    ("__name__".to_owned(), metric)
 }

@@ -1,14 +1,19 @@
 //! Vector selectors: a metric name, matchers in braces, or both.
 
-use super::{Failure, Parsed, Parser};
+use nom::Parser;
+use nom::branch::alt;
+use nom::combinator::{cut, map, not, opt, success};
+use nom::error::context;
+use nom::sequence::{preceded, terminated};
+
+use super::literal::{quoted, word};
+use super::tokens::{Parsed, Tokens, expect, list, satisfy, select, spanned, token};
 use crate::model::{MatchOp, Matcher};
-use crate::promql::ast::{BinaryOp, DurationSpec, EdgeMode, Span, VectorSelector};
-use crate::promql::lexer::{Keyword, Token, TokenKind};
+use crate::promql::ast::{BinaryOp, DurationSpec, EdgeMode, VectorSelector};
+use crate::promql::lexer::{Keyword, TokenKind};
 
 /// The label that holds the metric name.
 const METRIC_NAME: &str = "__name__";
-/// What errors call the part in braces.
-const CONTEXT: &str = "label matching";
 
 /// Whether the token can be a metric's name outside braces.
 pub(super) fn is_metric_name(kind: TokenKind) -> bool {
@@ -21,91 +26,62 @@ pub(super) fn is_metric_name(kind: TokenKind) -> bool {
     }
 }
 
-impl Parser<'_> {
-    /// `name`, `name{...}` or `{...}`.
-    pub(super) fn vector_selector(&mut self) -> Parsed<VectorSelector> {
-        let first = self.token();
-        let named = is_metric_name(first.kind);
-        let name = if named { self.slice(first).to_owned() } else { String::new() };
-        if named {
-            self.advance();
-        }
-        let mut matchers = match self.kind() {
-            TokenKind::LeftBrace => self.matchers()?,
-            _ if named => Vec::new(),
-            _ => return Err(Failure::Unexpected),
-        };
-        if named {
-            matchers.push(Matcher::equal(METRIC_NAME, name.clone()));
-        }
-        Ok(VectorSelector {
-            name,
-            matchers,
-            offset: DurationSpec::Fixed(0),
-            at: None,
-            edge: EdgeMode::Plain,
-            span: self.span_from(first.span.start),
-        })
+/// `name`, `name{...}` or `{...}`.
+pub(super) fn vector_selector(input: Tokens<'_>) -> Parsed<'_, VectorSelector> {
+    let named = (map(metric_name, Some), map(opt(matchers), Option::unwrap_or_default));
+    let nameless = (success(None), matchers);
+    let (rest, ((name, mut matchers), span)) = spanned(alt((named, nameless))).parse(input)?;
+    if let Some(name) = &name {
+        matchers.push(Matcher::equal(METRIC_NAME, name));
     }
+    let (name, offset) = (name.unwrap_or_default(), DurationSpec::Fixed(0));
+    Ok((rest, VectorSelector { name, matchers, offset, at: None, edge: EdgeMode::Plain, span }))
+}
 
-    fn matchers(&mut self) -> Parsed<Vec<Matcher>> {
-        self.advance();
-        let mut matchers = Vec::new();
-        while !self.eat(TokenKind::RightBrace) {
-            matchers.push(self.matcher()?);
-            if !self.eat(TokenKind::Comma) {
-                let close = self.expect(TokenKind::RightBrace);
-                self.within(CONTEXT, "\",\" or \"}\"", close)?;
-                break;
-            }
-        }
-        Ok(matchers)
-    }
+/// A metric's name outside braces.
+pub(super) fn metric_name(input: Tokens<'_>) -> Parsed<'_, String> {
+    word(satisfy(is_metric_name)).parse(input)
+}
 
-    /// `label="value"`, `"label"=~"value"` or `"metric"`.
-    fn matcher(&mut self) -> Parsed<Matcher> {
-        let token = self.token();
-        let quoted = token.kind == TokenKind::String;
-        if !quoted && token.kind != TokenKind::Identifier {
-            return self.within(CONTEXT, "identifier or \"}\"", Err(Failure::Unexpected));
-        }
-        let name = if quoted { self.unquoted(token)? } else { self.slice(token).to_owned() };
-        self.advance();
-        let Some(op) = match_op(self.kind()) else {
-            if quoted {
-                return Ok(Matcher::equal(METRIC_NAME, name));
-            }
-            return self.within(CONTEXT, "label matching operator", Err(Failure::Unexpected));
-        };
-        self.advance();
-        let value = self.expect(TokenKind::String);
-        let value = self.within(CONTEXT, "string", value)?;
-        self.build_matcher(token, op, name, value)
-    }
+/// `{a="b", ...}`
+fn matchers(input: Tokens<'_>) -> Parsed<'_, Vec<Matcher>> {
+    let all = list(matcher, TokenKind::RightBrace, "\",\" or \"}\"");
+    preceded(token(TokenKind::LeftBrace), cut(context("label matching", all))).parse(input)
+}
 
-    fn build_matcher(
-        &self,
-        label: Token,
-        op: MatchOp,
-        name: String,
-        value: Token,
-    ) -> Parsed<Matcher> {
-        let pattern = self.unquoted(value)?;
-        Matcher::new(op, name, pattern).or_else(|error| {
-            let span = Span { start: label.span.start, end: value.span.end };
-            self.error(span, format!("error parsing regexp: {}", regex_reason(&error)))
-        })
+/// `label="value"`, `"label"=~"value"` or `"metric"`.
+fn matcher(input: Tokens<'_>) -> Parsed<'_, Matcher> {
+    let metric = map(terminated(quoted, not(match_op)), |name| Matcher::equal(METRIC_NAME, name));
+    alt((metric, label_matcher)).parse(input)
+}
+
+fn label_matcher(input: Tokens<'_>) -> Parsed<'_, Matcher> {
+    let parts = (
+        expect("identifier or \"}\"", label_name),
+        expect("label matching operator", match_op),
+        expect("string", quoted),
+    );
+    let (rest, ((name, op, value), span)) = spanned(parts).parse(input)?;
+    match Matcher::new(op, name, value) {
+        Ok(matcher) => Ok((rest, matcher)),
+        Err(error) => input.fail(span, format!("error parsing regexp: {}", regex_reason(&error))),
     }
 }
 
-fn match_op(kind: TokenKind) -> Option<MatchOp> {
-    match kind {
+/// A label's name in braces, quoted or not.
+pub(super) fn label_name(input: Tokens<'_>) -> Parsed<'_, String> {
+    alt((quoted, word(token(TokenKind::Identifier)))).parse(input)
+}
+
+fn match_op(input: Tokens<'_>) -> Parsed<'_, MatchOp> {
+    let op = |kind| match kind {
         TokenKind::Equal => Some(MatchOp::Equal),
         TokenKind::Operator(BinaryOp::Ne) => Some(MatchOp::NotEqual),
         TokenKind::RegexMatch => Some(MatchOp::Regex),
         TokenKind::RegexNotMatch => Some(MatchOp::NotRegex),
         _ => None,
-    }
+    };
+    select(op).parse(input)
 }
 
 /// The sentence in an error of the regular expression library, without its drawing.

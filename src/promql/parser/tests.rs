@@ -346,8 +346,15 @@ fn switched_off_features_are_refused_by_name() {
     assert!(parse("a[step() * 2]", &Features::default()).is_ok(), "durations need no switch");
 }
 
+/// Without optimisation a level takes up to 20 KiB of stack, more than a test's thread has for all
+/// levels that are allowed.
 #[test]
 fn nesting_and_length_are_bounded() {
+    let run = std::thread::Builder::new().stack_size(8 << 20).spawn(refuse_the_excessive);
+    run.expect("a thread starts").join().expect("all are refused");
+}
+
+fn refuse_the_excessive() {
     let too_deep = "expression is nested more than 128 levels deep";
     for text in [
         format!("{}1{}", "(".repeat(5000), ")".repeat(5000)),

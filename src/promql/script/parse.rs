@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use crate::model::Timestamp;
+use crate::model::parse_duration_ms;
 use crate::promql::features::Features;
-use crate::promql::lexer::{parse_duration, parse_number, unquote};
+use crate::promql::lexer::{parse_number, unquote};
 use crate::promql::parser;
 use crate::promql::series_desc::parse_series_desc;
 
@@ -103,7 +104,7 @@ fn time(text: &str, lines: &Lines<'_>) -> Parsed<Timestamp> {
 }
 
 pub(super) fn duration(text: &str, lines: &Lines<'_>) -> Parsed<i64> {
-    parse_duration(text.trim()).or_else(|error| lines.fail(format!("invalid duration: {error}")))
+    parse_duration_ms(text.trim()).or_else(|error| lines.fail(format!("invalid duration: {error}")))
 }
 
 fn parse_eval(line: &str, lines: &mut Lines<'_>) -> Parsed<Eval> {

@@ -1,7 +1,7 @@
 //! `metric@st -1m _x2 0s+5sx3`: start timestamps of the samples on the following line.
 
 use crate::model::Labels;
-use crate::promql::lexer::parse_duration;
+use crate::model::parse_duration_ms;
 use crate::promql::series_desc::{VALUES_MAX, parse_series_desc};
 
 /// For each sample, how far before (negative) or after it the counting behind it began.
@@ -67,6 +67,6 @@ fn signed_duration(text: &str) -> Result<(i64, &str), String> {
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() || c == 'x').unwrap_or(rest.len());
-    let ms = parse_duration(&rest[..end]).map_err(|error| error.to_string())?;
+    let ms = parse_duration_ms(&rest[..end]).map_err(|error| error.to_string())?;
     Ok((if negative { -ms } else { ms }, &rest[end..]))
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::model::histogram::CUSTOM_BUCKETS_SCHEMA;
 use crate::model::limits::HISTOGRAM_BUCKETS_MAX;
+use crate::model::parse_duration_ms;
 use crate::model::{BucketSpan, CounterResetHint, FloatHistogram};
-use crate::promql::lexer::{parse_duration, parse_number};
+use crate::promql::lexer::parse_number;
 
 use super::SequenceValue;
 
@@ -93,7 +94,7 @@ fn number(text: &str) -> Result<f64, String> {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let value = match parse_duration(digits) {
+    let value = match parse_duration_ms(digits) {
         Ok(ms) => ms as f64 / 1000.0,
         Err(_) => parse_number(digits).map_err(|error| error.to_string())?,
     };

@@ -9,8 +9,9 @@ use crate::model::{FloatHistogram, Labels, stale_nan};
 
 use super::ast::Span;
 use super::error::ParseError;
-use super::lexer::{parse_duration, parse_number};
+use super::lexer::parse_number;
 use super::parser::{error_at, parse_metric};
+use crate::model::parse_duration_ms;
 use histogram::{Literal, combine, literal};
 
 /// Most values one line may stand for; it bounds what `1x999999999` can make us allocate.
@@ -229,7 +230,7 @@ impl<'a> Reader<'a> {
             return number;
         }
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() || c == 'x').unwrap_or(rest.len());
-        let ms = parse_duration(&rest[..end]).or_else(|error| self.fail(error.to_string()))?;
+        let ms = parse_duration_ms(&rest[..end]).or_else(|error| self.fail(error.to_string()))?;
         self.position += end;
         Ok((ms / 1000) as f64 + (ms % 1000) as f64 / 1000.0)
     }

@@ -1,5 +1,7 @@
 //! Aggregations that choose among series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
+use twox_hash::XxHash64;
+
 use crate::model::Labels;
 
 use super::super::super::annotations::{Notes, ignored_in_aggregation};
@@ -204,14 +206,24 @@ fn in_ratio(labels: &Labels, ratio: f64) -> bool {
     if ratio >= 0.0 { place < ratio } else { place >= 1.0 + ratio }
 }
 
-/// A hash that is the same in every process and version: FNV-1a with the finish of SplitMix64,
-/// since FNV's high bits vary little.
+/// The hash Prometheus has for these labels in its usual build (`labels_stringlabels.go`): XXH64 of
+/// all names and values in order, each behind its length.
 fn hash(labels: &Labels) -> u64 {
-    let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    let mut hash = labels.as_packed().iter().fold(0xcbf2_9ce4_8422_2325, fnv);
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
+    let mut text = Vec::with_capacity(labels.as_packed().len());
+    for part in labels.iter().flat_map(|(name, value)| [name, value]) {
+        push_length(&mut text, part.len());
+        text.extend_from_slice(part.as_bytes());
+    }
+    XxHash64::oneshot(0, &text)
+}
+
+/// One byte, or 255 and three bytes, the lowest first.
+fn push_length(text: &mut Vec<u8>, length: usize) {
+    let [low, middle, high, ..] = (length as u64).to_le_bytes();
+    match low {
+        _ if length < 255 => text.push(low),
+        _ => text.extend_from_slice(&[255, low, middle, high]),
+    }
 }
 
 /// The block with the chosen points only; for an instant query in the order of choice.
@@ -249,6 +261,19 @@ mod tests {
             heap.offer(value, row);
         }
         assert_eq!(heap.into_order(), [2, 3]);
+    }
+
+    /// XXH64 of the bytes that Prometheus keeps for `{a="b"}` and the like.
+    #[test]
+    fn labels_hash_as_in_prometheus() {
+        let hash_of = |pairs: &[(&str, &str)]| {
+            hash(&Labels::from_pairs(pairs.iter().copied()).expect("valid"))
+        };
+        assert_eq!(hash_of(&[]), 0xef46_db37_51d8_e999);
+        assert_eq!(hash_of(&[("a", "b")]), XxHash64::oneshot(0, b"\x01a\x01b"));
+        let long = "x".repeat(300);
+        let bytes = [b"\x01a\xff\x2c\x01\x00", long.as_bytes()].concat();
+        assert_eq!(hash_of(&[("a", &long)]), XxHash64::oneshot(0, &bytes));
     }
 
     #[test]

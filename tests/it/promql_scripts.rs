@@ -1,0 +1,55 @@
+//! Prometheus' own PromQL scripts over two sources: in memory, and the real store.
+
+use std::path::{Path, PathBuf};
+
+use tidewatch::app::ScriptDisk;
+use tidewatch::promql::memory::MemorySource;
+use tidewatch::promql::script::{self, Report, Script, ScriptStore};
+
+/// The directory of the scripts, if it is there.
+fn scripts() -> Option<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shared = std::env::var_os("TIDEWATCH_SHARED_DATA").map(PathBuf::from);
+    let candidates =
+        [shared, Some(here.join("../shared/data")), Some(here.join("../../shared/data"))];
+    candidates.into_iter().flatten().map(|dir| dir.join("promqltest")).find(|dir| dir.is_dir())
+}
+
+/// How many evaluations passed, and the line and message of each of the others.
+fn outcome(script: &Script, store: &mut dyn ScriptStore) -> (usize, Vec<(usize, String)>) {
+    let Report { passed, failures } = script::run(script, &script::engine(), store);
+    (passed, failures.into_iter().map(|failure| (failure.line, failure.message)).collect())
+}
+
+#[test]
+fn scripts_give_the_same_over_the_store_as_in_memory() {
+    let Some(dir) = scripts() else {
+        println!("skipped: no promqltest directory in the shared data");
+        return;
+    };
+    let mut passed = 0;
+    for entry in std::fs::read_dir(dir).expect("the directory is readable") {
+        let path = entry.expect("the directory is readable").path();
+        if path.extension().is_none_or(|extension| extension != "test") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("the script is readable");
+        let script = script::parse(&text).expect("the script parses");
+        let in_memory = outcome(&script, &mut MemorySource::new());
+        let on_disk = outcome(&script, &mut ScriptDisk::new().expect("a store opens"));
+        assert_eq!(on_disk, in_memory, "{}", path.display());
+        passed += on_disk.0;
+    }
+    assert!(passed >= 1046, "only {passed} evaluations passed");
+}
+
+/// Samples of one series loaded in two steps lie in several generations of a partition.
+#[test]
+fn what_is_loaded_late_is_merged() {
+    let script = "load 1h\n  a _ 1 _ 3x30\n\nload 1h\n  a 0 _ 2\n\n\
+                  eval range from 0 to 4h step 1h last_over_time(a[1h])\n  a 0 1 2 3 3\n\n\
+                  clear\neval instant at 1h a\n";
+    let script = script::parse(script).expect("the script parses");
+    let (passed, failures) = outcome(&script, &mut ScriptDisk::new().expect("a store opens"));
+    assert_eq!((passed, failures), (2, Vec::new()));
+}
