@@ -320,3 +320,32 @@ fn endless_names_and_spellings_take_bounded_memory() {
     assert!(aggregator.len() <= 50);
     assert!(aggregator.by_spelling.len() <= 50 * SPELLINGS_PER_SERIES);
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_lines_leave_the_books_balanced(
+        lines in proptest::collection::vec(
+            "(airflow\\.(ti\\.finish|dag|pool\\.open_slots|task\\.duration)[a-z.]{0,8}|_e\\{1,1\\}|_sc|[a-c,;#=\\[\\]]{1,4})[:|][0-9:a|-]{0,5}\\|(c|g|ms|h|s)(\\|[@#T][0-9a:.,]{0,4})?",
+            1..30,
+        ),
+    ) {
+        let mut aggregator = Aggregator::new(40);
+        let airflow = Some(crate::statsd::airflow::Airflow::new(Vec::new(), "default", false));
+        aggregator.set_resolver(Resolver { airflow, ..Resolver::default() });
+        let mut all = Counts::default();
+        for flush in 0..3i64 {
+            let now = NOW.saturating_add(flush * 40_000);
+            let text = lines.join("\n");
+            aggregator.take_lines(Origin::default(), text.as_bytes(), now, &mut all);
+            aggregator.settle(now, &mut all);
+            aggregator.points(now);
+            aggregator.start_interval();
+        }
+        let applied: u64 = Kind::ALL.into_iter().map(|kind| all.events_of(kind)).sum();
+        let conflicts: u64 = Kind::ALL.into_iter().map(|kind| all.conflicts_of(kind)).sum();
+        let left_out = conflicts + all.series_refused + all.invalid_labels + all.duplicates;
+        proptest::prop_assert!(all.samples >= applied);
+        proptest::prop_assert!(all.samples <= applied + left_out);
+        proptest::prop_assert!(aggregator.stored() <= 40);
+    }
+}

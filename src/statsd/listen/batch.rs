@@ -9,7 +9,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 
 /// Most datagrams taken at a time: enough that the system call costs little for each.
-pub const BATCH: usize = 64;
+pub const BATCH: usize = 128;
 /// Largest UDP payload.
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;
 
