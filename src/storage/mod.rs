@@ -24,6 +24,7 @@ pub mod journal;
 mod merge;
 pub mod metrics;
 pub mod pack;
+mod part_state;
 pub mod partition;
 mod partitions;
 pub mod recover;
@@ -35,6 +36,7 @@ pub mod window;
 
 pub use append::{Appender, BatchSeries};
 pub use error::StorageError;
+pub use part_state::StateChange;
 pub use recover::RecoveryProgress;
 pub use stats::{Cardinality, StoreStats};
 pub use store::{Store, StoreLimits, StoreOptions};

@@ -22,6 +22,7 @@ use super::flush::FlushState;
 use super::head::Head;
 use super::journal::{ClosedFile, Journal, JournalMetrics};
 use super::metrics::StoreMetrics;
+use super::part_state::StateChange;
 use super::partitions::Partitions;
 use super::recover::{RecoveryProgress, recover};
 use super::stats::{Cardinality, StoreStats};
@@ -176,6 +177,26 @@ impl Store {
     /// The commit failed; nothing was added.
     pub fn add_metadata(&self, entries: &[(String, MetricMetadata)]) -> Result<(), StorageError> {
         self.inner.control.add_metadata(entries)
+    }
+
+    /// What a part kept over the restart: all its keys and values, ascending by key.
+    ///
+    /// # Errors
+    /// The control file cannot be read.
+    pub fn part_state(&self, part: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+        self.inner.control.part_state(part)
+    }
+
+    /// Changes what a part keeps over a restart; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// The commit failed; nothing was changed.
+    pub fn change_part_state(
+        &self,
+        part: &str,
+        changes: &[StateChange],
+    ) -> Result<(), StorageError> {
+        self.inner.control.change_part_state(part, changes)
     }
 
     /// Metadata by metric name, ascending; the newest entry of each first.
