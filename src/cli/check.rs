@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::CliError;
 use crate::config::{self, Config, Overrides};
+use crate::statsd::Mapper;
 
 /// What to check.
 #[derive(Debug, Subcommand)]
@@ -29,7 +30,8 @@ pub(super) fn run(command: &CheckCommand) -> Result<ExitCode, CliError> {
     let mut all_right = true;
     for file in &args.files {
         println!("Checking {}", file.display());
-        match config::load(Some(file), &Overrides::default()) {
+        let loaded = config::load(Some(file), &Overrides::default());
+        match loaded.map_err(|error| error.to_string()).and_then(with_mapping) {
             Ok(config) => print_right(file, &config),
             Err(error) => {
                 all_right = false;
@@ -39,6 +41,14 @@ pub(super) fn run(command: &CheckCommand) -> Result<ExitCode, CliError> {
         println!();
     }
     Ok(if all_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Checks the StatsD mapping file that the configuration names, too.
+fn with_mapping(config: Config) -> Result<Config, String> {
+    if let Some(path) = &config.statsd.mapping_config {
+        Mapper::load(path).map_err(|error| error.to_string())?;
+    }
+    Ok(config)
 }
 
 fn print_right(file: &std::path::Path, config: &Config) {

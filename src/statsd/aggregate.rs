@@ -146,7 +146,6 @@ impl Aggregator {
         self.rule_hits = vec![0; resolver.mapper.rules().len()];
         self.resolver = resolver;
         self.by_spelling.clear();
-        self.knowledge = Knowledge::default();
         self.families.start_generation();
     }
 

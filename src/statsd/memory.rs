@@ -5,8 +5,8 @@
 //! writes them. Kept beside them, under the part `statsd` of the control file, is only what a series
 //! is (kind, bounds, lifetime), once, when it is made; and when values were last written.
 //!
-//! So a crash at any point is as good as a stop: a count goes on from the last value that queries
-//! can see. Samples since that flush are lost, members of sets and quantiles start anew.
+//! So a crash at any point is as good as a stop: a count goes on from the last value on disk. Samples
+//! since that flush are lost, members of sets and quantiles start anew.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

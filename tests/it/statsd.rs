@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
 
-use super::support::{Client, Server, now_ms, wait_for};
+use super::support::{Client, Server, free_port, now_ms, wait_for};
 
 /// Values are written every 10 s; twice that, and something for a busy machine.
 const FLUSH_MAX: Duration = Duration::from_secs(25);
@@ -122,7 +122,10 @@ fn counts_go_on_after_a_crash() {
     let mut server = Server::start_with(&["--config", &config]);
     send_udp(&server, "it.survivor:5|c\nit.idle:7|c\nit.took:2000|ms");
     let all = "it_survivor + it_idle + it_took_sum";
-    wait_for("the series", FLUSH_MAX, || value(&server.client(), all));
+    // The second flush begins when the first is on disk.
+    wait_for("two flushes", FLUSH_MAX, || {
+        value(&server.client(), "count_over_time(it_took_sum[1m])").filter(|count| *count >= 2.0)
+    });
     server.kill();
     server.restart();
     let client = server.client();
@@ -161,4 +164,29 @@ fn unix_sockets_and_a_relay_are_configured() {
         let length = target.recv(&mut buffer).expect("a relayed datagram");
         relayed.push_str(std::str::from_utf8(&buffer[..length]).expect("text"));
     }
+}
+
+#[test]
+fn airflow_is_understood_and_its_instances_are_told_apart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let port = free_port();
+    let more =
+        format!("  airflow:\n    instances:\n    - {{name: prod, listen: '127.0.0.1:{port}'}}\n");
+    let config = quick_config(dir.path(), &more);
+    let server = Server::start_with(&["--config", &config]);
+    let lines = "airflow.pool.open_slots:5|g\nairflow.pool.open_slots.default_pool:5|g\n\
+        airflow.task.duration:2500|ms\nairflow.dag.d.t.duration:2500|ms\n\
+        airflow.scheduler_heartbeat:1|c";
+    send_udp(&server, lines);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.send_to(lines.as_bytes(), ("127.0.0.1", port)).expect("sent");
+    let client = server.client();
+    wait_for("both instances", FLUSH_MAX, || {
+        value(&client, "sum(airflow_scheduler_heartbeat_total)").filter(|sum| *sum == 2.0)
+    });
+    assert_value(&client, r#"airflow_pool_open_slots{airflow="prod",pool="default_pool"}"#, 5.0);
+    assert_value(&client, "count(airflow_pool_open_slots)", 2.0);
+    let task = r#"{airflow="default",dag_id="d",task_id="t"}"#;
+    assert_value(&client, &format!("airflow_task_duration_seconds_sum{task}"), 2.5);
+    assert_value(&client, "count(airflow_task_duration_seconds_count)", 2.0);
 }

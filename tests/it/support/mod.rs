@@ -5,7 +5,7 @@ pub mod remote_write;
 pub mod server;
 
 pub use client::{Client, Series};
-pub use server::Server;
+pub use server::{Server, free_port};
 
 use std::time::{Duration, Instant};
 
