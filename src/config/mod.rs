@@ -7,6 +7,7 @@
 //! [`raw`] and [`scrape`] say what a file may hold, [`build`] turns it into values, [`mask`] hides
 //! secrets before the text is shown.
 
+mod airflow;
 mod build;
 mod duration;
 mod env;
@@ -27,6 +28,7 @@ pub use build::{Overrides, load, parse};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::ConfigError;
 
+use crate::airflow::InstanceOptions;
 use crate::model::Labels;
 use crate::telemetry::LogOptions;
 
@@ -51,6 +53,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Labels attached to what leaves for other servers (`global.external_labels`).
     pub external_labels: Labels,
+    /// Airflow instances to watch.
+    pub airflow: Vec<InstanceOptions>,
     /// The file as YAML with secrets masked; empty without a file.
     pub yaml: String,
     /// Keys that are known but not acted on, each with its place in the file.
