@@ -12,6 +12,8 @@ pub mod answer;
 pub mod client;
 pub mod counters;
 pub mod error;
+#[cfg(test)]
+mod fake_server;
 pub mod family;
 pub mod gauges;
 pub mod options;

@@ -60,6 +60,9 @@ pub struct TaskRow {
     queued: Option<(i64, i64)>,
     /// When it was counted last.
     end: Option<i64>,
+    /// Attempt at which the earlier ones were asked for; not all of them need to exist.
+    #[serde(default)]
+    asked_at: i64,
     /// Whether Airflow's own missed service level was counted.
     #[serde(default)]
     sla: bool,
@@ -345,8 +348,12 @@ impl State {
         let known = self.tasks.get(&key).cloned();
         let is_old = self.is_old(task, known.is_none());
         let mut row = known.clone().unwrap_or_default();
-        if may_ask && !is_old && task.try_number - 1 > row.counted_try {
+        let expected = row.counted_try.max(row.asked_at.saturating_sub(1)).saturating_add(1);
+        if may_ask && !is_old && task.try_number > expected {
             return Some(TriesWanted { task: id_of(task) });
+        }
+        if !may_ask {
+            row.asked_at = task.try_number;
         }
         if task.state.ends_attempt() {
             self.see_ended(task, &mut row, is_old, now);

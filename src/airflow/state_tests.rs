@@ -53,7 +53,7 @@ fn captured_transitions_are_counted_once() {
         let Some(text) = captured(&format!("{version}/transitions.jsonl")) else { return };
         let mut state = state();
         state.begin_at(0);
-        let mut replay = |state: &mut State| {
+        let replay = |state: &mut State| {
             for line in text.lines() {
                 let mut value: Value = serde_json::from_str(line).expect("JSON");
                 let now = Timestamp((value["t"].as_f64().expect("a time") * 1e3) as i64);
@@ -200,10 +200,13 @@ fn what_is_long_over_is_forgotten_and_not_counted_again() {
     state.see_run(&old, NOW);
     show(&mut state, "t", "success", 1, Some(40));
     assert!(state.take_occurrences().is_empty(), "a note was edited, say");
-    // A clear of it brings attempts of which only the new one counts.
-    let cleared = task_instance("t", "running", 2, Some(90_000), None);
-    let known = state.see_task(&cleared, NOW, true);
-    assert_eq!(known, None, "it was seen again a moment ago");
+    // A clear brings attempts of which only the new one counts.
+    let cleared = task_instance("u", "success", 2, Some(70_000), Some(70_010));
+    assert!(state.see_task(&cleared, Timestamp(ms(90_000)), true).is_some());
+    state.see_tries(&[task_instance("u", "success", 1, Some(20), Some(30))], 2);
+    state.see_task(&cleared, Timestamp(ms(90_000)), false);
+    let totals = totals(&state.take_occurrences());
+    assert_eq!(totals["airflow_task_attempts_total etl u success"], 1.0);
 }
 
 #[test]
