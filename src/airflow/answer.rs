@@ -171,7 +171,7 @@ impl TaskState {
 
     /// Whether the sweep of what is active shows it.
     pub fn is_active(self) -> bool {
-        self == TaskState::AwaitingInput || ACTIVE_TASK_STATES.contains(&self)
+        ACTIVE_TASK_STATES.contains(&self)
     }
 }
 

@@ -45,8 +45,7 @@ impl Api {
     }
 }
 
-/// The client of one instance.
-#[derive(Debug)]
+/// The client of one instance. Not to be printed: it holds a token.
 pub struct Client {
     agent: Agent,
     options: InstanceOptions,

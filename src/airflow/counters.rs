@@ -45,6 +45,8 @@ pub struct Counters {
     series: HashMap<String, Series>,
     dirty: BTreeSet<String>,
     refused: u64,
+    /// Newest time all series were written for.
+    all_ms: i64,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,7 @@ struct Value {
 impl Counters {
     /// No series yet; `common` are the labels of the instance.
     pub fn new(common: Vec<(String, String)>) -> Counters {
-        Counters { common, series: HashMap::new(), dirty: BTreeSet::new(), refused: 0 }
+        Counters { common, series: HashMap::new(), dirty: BTreeSet::new(), refused: 0, all_ms: 0 }
     }
 
     /// Takes back one remembered series; what is not understood is left out.
@@ -106,15 +108,22 @@ impl Counters {
             series.value.count(occurrence.value);
             let at = occurrence.at.min(now);
             // Several at one time: the last sample holds them all.
-            if at.0 >= series.value.last_ms {
+            if at.0 >= series.value.last_ms.max(self.all_ms) {
                 series.emit(at, out);
             }
             self.dirty.insert(key);
         }
     }
 
+    /// Says that every series may have a sample of that time: what happened before it gets none of
+    /// its own any more, or a counter would seem to shrink. To be remembered before [`Counters::all`].
+    pub fn written_until(&mut self, at: Timestamp) {
+        self.all_ms = self.all_ms.max(at.0);
+    }
+
     /// Every series' value as of `now`.
     pub fn all(&mut self, now: Timestamp, out: &mut Vec<Point>) {
+        self.written_until(now);
         for series in self.series.values_mut().filter(|series| series.value.last_ms < now.0) {
             // Not marked as changed: a restart may write at this time again, with the same value.
             series.emit(now, out);
@@ -263,6 +272,22 @@ mod tests {
         out.clear();
         again.apply(vec![run(400_000)], Timestamp(500_000), &mut out);
         assert_eq!(values(&out), [(400_000, 2.0)]);
+    }
+
+    #[test]
+    fn after_a_restart_no_sample_is_put_before_a_lower_one() {
+        let mut counters = Counters::new(Vec::new());
+        let mut out = Vec::new();
+        counters.apply(vec![run(200_000)], Timestamp(400_000), &mut out);
+        let mut again = Counters::new(Vec::new());
+        for (key, bytes) in counters.changes() {
+            again.restore(&key, &bytes.expect("a value"));
+        }
+        again.written_until(Timestamp(400_000));
+        out.clear();
+        again.apply(vec![run(390_000)], Timestamp(410_000), &mut out);
+        again.all(Timestamp(410_000), &mut out);
+        assert_eq!(values(&out), [(410_000, 2.0)]);
     }
 
     #[test]

@@ -294,6 +294,8 @@ impl<'a> Poll<'a> {
         let dags = self.permitted::<Dag>("/dags", warnings)?;
         if let Some(mut dags) = dags {
             dags.retain(|dag| self.dags.accepts(&dag.dag_id));
+            let ids: HashSet<&str> = dags.iter().map(|dag| dag.dag_id.as_str()).collect();
+            self.state.keep_dags(|id| ids.contains(id));
             gauges::dags(&dags, &mut out);
         }
         if let Some(pools) = self.permitted::<Pool>("/pools", warnings)? {

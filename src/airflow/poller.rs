@@ -33,6 +33,8 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(5 * 60);
 const BATCH_SAMPLES_MAX: usize = 10_000;
 /// How often unchanged counters are written: often enough for a look-back of five minutes.
 const UNCHANGED_INTERVAL_MS: i64 = 60_000;
+/// Key of the time until which all counters were written.
+const WRITTEN_KEY: &str = "written";
 /// What becomes the label `job`.
 const JOB: &str = "airflow";
 
@@ -156,6 +158,8 @@ pub(super) struct Worker {
     written: HashMap<Labels, bool>,
     inventory_at: Option<Timestamp>,
     all_at: Timestamp,
+    /// What could not be remembered yet.
+    unsaved: Vec<(String, Option<Vec<u8>>)>,
     is_declared: bool,
     failures: u32,
     last_warning: String,
@@ -183,6 +187,7 @@ impl Worker {
             written: HashMap::new(),
             inventory_at: None,
             all_at: Timestamp::MIN,
+            unsaved: Vec::new(),
             is_declared: false,
             failures: 0,
             last_warning: String::new(),
@@ -202,6 +207,10 @@ impl Worker {
         for (key, bytes) in rows.map_err(|error| PollError::Store(error.to_string()))? {
             match key.split('\0').next() {
                 Some(counters::KEY) => self.counters.restore(&key, &bytes),
+                Some(WRITTEN_KEY) => {
+                    let at = serde_json::from_slice(&bytes).unwrap_or_default();
+                    self.counters.written_until(Timestamp(at));
+                }
                 _ => self.state.restore(&key, &bytes),
             }
         }
@@ -309,6 +318,8 @@ impl Worker {
         self.counters.apply(occurrences, now, &mut out);
         let is_due = now.0.saturating_sub(self.all_at.0) >= UNCHANGED_INTERVAL_MS;
         if is_up && points.is_caught_up && (is_due || !out.is_empty()) {
+            let at = now.0.to_string().into_bytes();
+            self.remember(vec![(WRITTEN_KEY.to_owned(), Some(at))])?;
             self.counters.all(now, &mut out);
             self.all_at = now;
         }
@@ -316,9 +327,17 @@ impl Worker {
         self.write(out)?;
         let mut changes = self.state.changes();
         changes.extend(self.counters.changes());
+        self.remember(changes)
+    }
+
+    /// Keeps what cannot be remembered now for the next time.
+    fn remember(&mut self, changes: Vec<(String, Option<Vec<u8>>)>) -> Result<(), PollError> {
+        self.unsaved.extend(changes);
         let Some(store) = self.store.upgrade() else { return Err(PollError::Stopped) };
-        let remembered = store.remember(&self.owner(), &changes);
-        remembered.map_err(|error| PollError::Store(error.to_string()))
+        let remembered = store.remember(&self.owner(), &self.unsaved);
+        remembered.map_err(|error| PollError::Store(error.to_string()))?;
+        self.unsaved.clear();
+        Ok(())
     }
 
     /// Gauges as samples; those that were there before and are gone get a stale marker. The rarely

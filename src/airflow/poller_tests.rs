@@ -250,27 +250,29 @@ fn one_instance_does_not_disturb_another() {
         ..first.clone()
     };
     pollers.set(&[first.clone(), second]);
-    let is_done = |good: &Watch| good.samples("up").values().flatten().count() >= 2;
     for _ in 0..500 {
-        if is_done(&good) {
+        if newest_up(&good.store).len() == 2 {
             break;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(pollers.len(), 2);
+    assert_eq!(newest_up(&good.store), [0.0, 1.0]);
     pollers.set(&[first]);
     assert_eq!(pollers.len(), 1);
-    let mut up: Vec<f64> = Vec::new();
+}
+
+/// `up` of all instances, ascending.
+fn newest_up(store: &Store) -> Vec<f64> {
     let matchers = [Matcher::equal("__name__", "up")];
     let selector = Selector { matchers: &matchers, start: Timestamp::MIN, end: Timestamp::MAX };
-    let set = good.store.source().select(&selector).expect("selected");
+    let set = store.source().select(&selector).expect("selected");
     let mut data = SeriesData::default();
+    let mut up = Vec::new();
     for index in 0..set.len() {
         set.read(index, &mut data).expect("read");
-        up.push(data.values[0]);
+        up.extend(data.values.last());
     }
     up.sort_by(f64::total_cmp);
-    assert_eq!(up.len(), 2, "{up:?}");
-    assert_eq!(up[1], 1.0);
-    drop(pollers);
+    up
 }

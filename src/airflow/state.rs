@@ -205,6 +205,18 @@ impl State {
         self.dags.iter().map(|(key, row)| (key.trim_start_matches("d\0"), row))
     }
 
+    /// Forgets the DAGs that `is_there` does not accept.
+    pub fn keep_dags(&mut self, is_there: impl Fn(&str) -> bool) {
+        let dirty = &mut self.dirty;
+        self.dags.retain(|key, _| {
+            let keeps = is_there(key.trim_start_matches("d\0"));
+            if !keeps {
+                dirty.insert(key.clone());
+            }
+            keeps
+        });
+    }
+
     /// Counts something that no run or task did.
     pub fn count(&mut self, family: &'static Family, labels: LabelValues, at: Timestamp) {
         self.occurrences.push(Occurrence { at, family, labels, value: 1.0 });
