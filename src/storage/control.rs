@@ -33,7 +33,7 @@ pub type Remembered = (String, Option<Vec<u8>>);
 #[derive(Debug)]
 pub struct Control {
     path: PathBuf,
-    database: Database,
+    pub(super) database: Database,
     metadata: Mutex<BTreeMap<String, Vec<MetricMetadata>>>,
 }
 
@@ -146,7 +146,11 @@ impl Control {
         self.metadata.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn error(&self, operation: &'static str, error: impl Into<redb::Error>) -> StorageError {
+    pub(super) fn error(
+        &self,
+        operation: &'static str,
+        error: impl Into<redb::Error>,
+    ) -> StorageError {
         StorageError::database(operation, &self.path, error)
     }
 
@@ -207,7 +211,7 @@ impl Control {
         })
     }
 
-    fn commit(
+    pub(super) fn commit(
         &self,
         change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), StorageError> {
