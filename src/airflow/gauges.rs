@@ -19,6 +19,38 @@ pub struct Gauge {
     pub value: f64,
 }
 
+/// Names and meanings of the gauges, for the metadata.
+pub const HELP: [(&str, &str); 28] = [
+    ("airflow_info", "Version of the instance; always 1."),
+    ("airflow_healthy", "Whether a part says that it is healthy."),
+    ("airflow_heartbeat_age_seconds", "Time since a part's last sign of life."),
+    ("airflow_scheduler_heartbeat_age_seconds", "Time since the scheduler's last sign of life."),
+    ("airflow_dag_runs", "Queued and running runs now."),
+    ("airflow_dag_run_running_age_seconds", "Age of the oldest running run."),
+    ("airflow_task_instances", "Active task instances now."),
+    ("airflow_queued_tasks", "Queued task instances now, by queue and pool."),
+    ("airflow_queued_tasks_oldest_age_seconds", "How long the oldest queued one has waited."),
+    ("airflow_task_queue_length", "All queued task instances now."),
+    ("airflow_dag_last_success_timestamp_seconds", "End of the last successful run."),
+    ("airflow_dag_last_success_age_seconds", "Time since the last successful run ended."),
+    ("airflow_dag_last_run_successful", "Whether the last finished run went well."),
+    ("airflow_pool_slots", "All slots of a pool; -1 means no limit."),
+    ("airflow_pool_open_slots", "Free slots of a pool; -1 means no limit."),
+    ("airflow_pool_running_slots", "Slots of running tasks."),
+    ("airflow_pool_queued_slots", "Slots of queued tasks."),
+    ("airflow_pool_scheduled_slots", "Slots of scheduled tasks."),
+    ("airflow_pool_deferred_slots", "Slots of deferred tasks."),
+    ("airflow_import_errors", "DAG files that cannot be read."),
+    ("airflow_dags", "Number of DAGs."),
+    ("airflow_dag_info", "Owners and tags of a DAG; always 1."),
+    ("airflow_dag_paused", "Whether a DAG is switched off."),
+    ("airflow_dag_active", "Whether a DAG is still in the files."),
+    ("airflow_dag_import_error", "Whether a DAG's file cannot be read now."),
+    ("airflow_dag_last_parsed_timestamp_seconds", "When a DAG's file was last read."),
+    ("airflow_dag_last_parse_duration_seconds", "How long reading a DAG's file took."),
+    ("airflow_poll_lag_seconds", "How far the reading of changes is behind."),
+];
+
 /// A gauge.
 pub fn gauge(name: &'static str, labels: &[(&'static str, &str)], value: f64) -> Gauge {
     let labels = labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();

@@ -103,12 +103,7 @@ impl Pollers {
             if let Some(before) = before {
                 drop(before.join()); // a panic was its own
             }
-            let signal = Signal { flag, sleep };
-            let name = own.name.clone();
-            match Worker::new(own, store, clock) {
-                Ok(worker) => worker.run(&signal),
-                Err(error) => tracing::error!("airflow {name} is not watched: {error}"),
-            }
+            watch(&own, &store, &clock, &Signal { flag, sleep });
         };
         let thread = std::thread::Builder::new().name("tidewatch-airflow".to_owned()).spawn(run);
         match thread {
@@ -146,6 +141,49 @@ impl Signal {
     }
 }
 
+/// A thread's life. Options that cannot be used now (a certificate that is not there yet) are tried
+/// again.
+fn watch(options: &InstanceOptions, store: &Weak<Store>, clock: &Arc<dyn Clock>, signal: &Signal) {
+    let mut is_logged = false;
+    while !signal.is_stopped() {
+        match Worker::new(options.clone(), Weak::clone(store), Arc::clone(clock)) {
+            Ok(worker) => return worker.run(signal),
+            Err(PollError::Stopped) => return,
+            Err(error) if !std::mem::replace(&mut is_logged, true) => {
+                tracing::error!("airflow {} is not watched: {error}", options.name);
+            }
+            Err(_) => {}
+        }
+        write_down(options, store, clock.now());
+        signal.sleep(options.inventory_interval);
+    }
+}
+
+/// `up` of an instance that cannot even be asked.
+fn write_down(options: &InstanceOptions, store: &Weak<Store>, now: Timestamp) {
+    let common = common_labels(options);
+    let pairs = common.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let labels = Labels::from_pairs(pairs.chain([(METRIC_NAME, "up")]));
+    let (Ok(labels), Some(store)) = (labels, store.upgrade()) else { return };
+    let mut batch = WriteBatch::default();
+    batch.push_sample(&labels, Sample::new(now, 0.0));
+    let written = Ingest::new(store).submit(&batch, WriteMode::Partial);
+    if let Err(error) = written.and_then(|submitted| submitted.wait()) {
+        tracing::debug!("airflow {}: {error}", options.name);
+    }
+}
+
+/// The labels of every series of an instance.
+fn common_labels(options: &InstanceOptions) -> Vec<(String, String)> {
+    let mut labels = vec![
+        ("job".to_owned(), JOB.to_owned()),
+        ("instance".to_owned(), options.name.clone()),
+        ("airflow".to_owned(), options.name.clone()),
+    ];
+    labels.extend(options.labels.iter().cloned());
+    labels
+}
+
 /// One instance's thread.
 pub(super) struct Worker {
     options: InstanceOptions,
@@ -171,12 +209,7 @@ impl Worker {
         store: Weak<Store>,
         clock: Arc<dyn Clock>,
     ) -> Result<Worker, PollError> {
-        let mut common = vec![
-            ("job".to_owned(), JOB.to_owned()),
-            ("instance".to_owned(), options.name.clone()),
-            ("airflow".to_owned(), options.name.clone()),
-        ];
-        common.extend(options.labels.iter().cloned());
+        let common = common_labels(&options);
         let mut worker = Worker {
             client: Client::new(options.clone())?,
             state: State::new(options.slas.clone()),
@@ -413,7 +446,11 @@ fn metadata() -> Vec<(String, MetricMetadata)> {
         let help = family.help.to_owned();
         (family.name.to_owned(), MetricMetadata { metric_type, help, ..MetricMetadata::default() })
     };
-    FAMILIES.iter().map(entry).collect()
+    let gauge = |(name, help): &(&str, &str)| {
+        let (metric_type, help) = (MetricType::Gauge, (*help).to_owned());
+        ((*name).to_owned(), MetricMetadata { metric_type, help, ..MetricMetadata::default() })
+    };
+    FAMILIES.iter().map(entry).chain(gauges::HELP.iter().map(gauge)).collect()
 }
 
 #[cfg(test)]

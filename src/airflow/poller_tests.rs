@@ -249,15 +249,17 @@ fn one_instance_does_not_disturb_another() {
         url: format!("http://{}", bad.server.address),
         ..first.clone()
     };
-    pollers.set(&[first.clone(), second]);
+    let tls = TlsOptions { ca_file: Some("absent.pem".into()), ..TlsOptions::default() };
+    let third = InstanceOptions { name: "third".to_owned(), tls, ..first.clone() };
+    pollers.set(&[first.clone(), second, third]);
     for _ in 0..500 {
-        if newest_up(&good.store).len() == 2 {
+        if newest_up(&good.store).len() == 3 {
             break;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(pollers.len(), 2);
-    assert_eq!(newest_up(&good.store), [0.0, 1.0]);
+    assert_eq!(pollers.len(), 3);
+    assert_eq!(newest_up(&good.store), [0.0, 0.0, 1.0]);
     pollers.set(&[first]);
     assert_eq!(pollers.len(), 1);
 }
