@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use super::{ServeOptions, banner, millis};
+use crate::airflow::Pollers;
 use crate::config::{self, Config};
 use crate::http::{HttpState, LiveConfig};
 use crate::model::{Clock, Timestamp};
@@ -22,6 +23,8 @@ pub(super) struct Reloader {
     query_pool: CpuPool,
     log_level: LogLevel,
     health: Arc<Health>,
+    /// Their threads stop when they are dropped.
+    airflow: Pollers,
     statsd: Option<StatsdHandle>,
 }
 
@@ -42,6 +45,8 @@ impl Reloader {
     ) -> Reloader {
         let health = Arc::new(Health::default());
         health.succeeded(base.clock.now());
+        let mut airflow = Pollers::new(Arc::downgrade(store), Arc::clone(&base.clock));
+        airflow.set(&config.airflow);
         let read = Arc::clone(&health);
         base.registry.register(move || read.families());
         Reloader {
@@ -54,6 +59,7 @@ impl Reloader {
             query_pool: base.query_pool.clone(),
             log_level,
             health,
+            airflow,
             statsd: None,
         }
     }
@@ -110,6 +116,7 @@ impl Reloader {
         if config.log.level != self.current.log.level {
             self.log_level.set(&config.log.level).expect("BUG: the configuration was checked");
         }
+        self.airflow.set(&config.airflow);
         let now = self.clock.now();
         self.state.set_live_config(live_config(&self.options, &config, now));
         self.health.succeeded(now);

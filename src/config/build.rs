@@ -12,7 +12,7 @@ use super::duration::{format_duration, parse_duration};
 use super::error::ConfigError;
 use super::raw::{PromDuration, RawConfig, RawGlobal};
 use super::scrape::ScrapeConfig;
-use super::{Config, HttpConfig, LimitsConfig, QueryConfig, env, mask, statsd};
+use super::{Config, HttpConfig, LimitsConfig, QueryConfig, airflow, env, mask, statsd};
 use crate::model::Labels;
 use crate::model::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_READ_TIMEOUT, QUERY_SAMPLES_MAX, SERIES_MAX,
@@ -105,6 +105,7 @@ pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, C
         query: query(&raw, &global, overrides)?,
         limits: limits(&raw),
         external_labels: external_labels(&global)?,
+        airflow: airflow::build(raw.airflow.take())?,
         yaml: mask::masked_yaml(text),
         warnings: warnings(path, &raw, &global),
     })

@@ -7,6 +7,7 @@
 //! [`raw`] and [`scrape`] say what a file may hold, [`build`] turns it into values, [`mask`] hides
 //! secrets before the text is shown.
 
+mod airflow;
 mod build;
 mod duration;
 mod env;
@@ -31,6 +32,7 @@ pub use error::ConfigError;
 pub use statsd::{AirflowMapping, StatsdConfig, StatsdSockets};
 pub use statsd_airflow::AirflowSenders;
 
+use crate::airflow::InstanceOptions;
 use crate::model::Labels;
 use crate::telemetry::LogOptions;
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Labels attached to what leaves for other servers (`global.external_labels`).
     pub external_labels: Labels,
+    /// Airflow instances to watch.
+    pub airflow: Vec<InstanceOptions>,
     /// The file as YAML with secrets masked; empty without a file.
     pub yaml: String,
     /// Keys that are known but not acted on, each with its place in the file.

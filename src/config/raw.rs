@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny};
 use serde_saphyr::Spanned;
 
+use super::airflow::RawAirflow;
 use super::duration::parse_duration;
 use super::relabel::Relabel;
 use super::scrape::ScrapeConfig;
@@ -37,6 +38,7 @@ pub(super) struct RawConfig {
     pub http: Option<RawHttp>,
     pub query: Option<RawQuery>,
     pub limits: Option<RawLimits>,
+    pub airflow: Option<RawAirflow>,
     // Those of prometheus.yml.
     pub global: Option<RawGlobal>,
     pub rule_files: Option<Spanned<Vec<String>>>,

@@ -1,5 +1,5 @@
 //! The control file: what is small and precious. Today the format version of the directory and the
-//! metadata of metrics; alert state, silences and poll cursors get their place here.
+//! metadata of metrics and what pollers remember; alert state and silences get their place here.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +23,11 @@ const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
 /// (metric name, position) -> (type, help, unit); position 0 is the newest.
 const METADATA: TableDefinition<'_, (&str, u32), (u8, &str, &str)> =
     TableDefinition::new("metadata");
+/// (poller, key) -> what it remembers, in a form of its own.
+const REMEMBERED: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("remembered");
+
+/// One change of what is remembered: a key and its new value; `None` forgets it.
+pub type Remembered = (String, Option<Vec<u8>>);
 
 /// The open control file.
 #[derive(Debug)]
@@ -91,6 +96,50 @@ impl Control {
         self.write_metadata(&changed)?;
         metadata.extend(changed.into_iter().map(|(name, all)| (name.to_owned(), all)));
         Ok(())
+    }
+
+    /// Everything `owner` remembers, ascending by key.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn remembered(&self, owner: &str) -> Result<Vec<(String, Vec<u8>)>, StorageError> {
+        let fail = |error: redb::Error| self.error("reading control file", error);
+        let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
+        let table = match transaction.open_table(REMEMBERED) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(fail(error.into())),
+        };
+        let mut found = Vec::new();
+        for entry in table.range((owner, "")..).map_err(|e| fail(e.into()))? {
+            let (key, value) = entry.map_err(|e| fail(e.into()))?;
+            let (of, key) = key.value();
+            if of != owner {
+                break;
+            }
+            found.push((key.to_owned(), value.value().to_owned()));
+        }
+        Ok(found)
+    }
+
+    /// Changes what `owner` remembers, all or nothing. It is on disk when this returns.
+    ///
+    /// # Errors
+    /// The commit failed; nothing was changed.
+    pub fn remember(&self, owner: &str, changes: &[Remembered]) -> Result<(), StorageError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.commit(|transaction| {
+            let mut table = transaction.open_table(REMEMBERED)?;
+            for (key, value) in changes {
+                match value {
+                    Some(value) => table.insert((owner, key.as_str()), value.as_slice())?,
+                    None => table.remove((owner, key.as_str()))?,
+                };
+            }
+            Ok(())
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<MetricMetadata>>> {
@@ -204,5 +253,22 @@ mod tests {
         let helps: Vec<&str> = all[0].1.iter().map(|entry| entry.help.as_str()).collect();
         assert_eq!(helps, ["new", "old"]);
         assert!(control.metadata(Some("down")).is_empty());
+    }
+    #[test]
+    fn what_is_remembered_is_kept_apart_by_owner() {
+        let root = tempfile::tempdir().expect("temporary directory");
+        {
+            let dir = DataDir::open(root.path(), None).expect("opens");
+            let control = Control::open(&dir).expect("opens");
+            assert!(control.remembered("a").expect("read").is_empty());
+            let put = |key: &str| (key.to_owned(), Some(key.as_bytes().to_vec()));
+            control.remember("a", &[put("1"), put("2")]).expect("written");
+            control.remember("b", &[put("3")]).expect("written");
+            control.remember("a", &[("1".to_owned(), None)]).expect("written");
+        }
+        let dir = DataDir::open(root.path(), None).expect("opens");
+        let control = Control::open(&dir).expect("opens");
+        let found = control.remembered("a").expect("read");
+        assert_eq!(found, [("2".to_owned(), b"2".to_vec())]);
     }
 }

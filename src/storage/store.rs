@@ -15,7 +15,7 @@ use crossbeam::channel::{Sender, bounded};
 use super::append::Appender;
 use super::background::Background;
 use super::cache::ReadCache;
-use super::control::Control;
+use super::control::{Control, Remembered};
 use super::data_dir::{DataDir, OpenBackend};
 use super::error::StorageError;
 use super::flush::FlushState;
@@ -202,6 +202,23 @@ impl Store {
     /// Metadata by metric name, ascending; the newest entry of each first.
     pub fn metadata(&self, metric: Option<&str>) -> Vec<(String, Vec<MetricMetadata>)> {
         self.inner.control.metadata(metric)
+    }
+
+    /// Everything `owner` (a poller) remembers, ascending by key.
+    ///
+    /// # Errors
+    /// The control file cannot be read.
+    pub fn remembered(&self, owner: &str) -> Result<Vec<(String, Vec<u8>)>, StorageError> {
+        self.inner.control.remembered(owner)
+    }
+
+    /// Changes what `owner` remembers, all or nothing (`None` forgets a key); it is on disk when
+    /// this returns.
+    ///
+    /// # Errors
+    /// The commit failed; nothing was changed.
+    pub fn remember(&self, owner: &str, changes: &[Remembered]) -> Result<(), StorageError> {
+        self.inner.control.remember(owner, changes)
     }
 
     /// Exemplars of the series that match any of the matcher sets, each series' ascending in time.
