@@ -92,7 +92,8 @@ fn power_of_two(fraction: f64, exponent: i64) -> f64 {
     fraction * 2f64.powi(half) * 2f64.powi(exponent - half)
 }
 
-fn zero_bucket(histogram: &FloatHistogram) -> Bucket {
+/// The bucket around zero; exponential schemas have one.
+pub fn zero_bucket(histogram: &FloatHistogram) -> Bucket {
     Bucket {
         lower: -histogram.zero_threshold,
         upper: histogram.zero_threshold,

@@ -6,6 +6,7 @@
 //! they come. An instant query is a range of one step. Never here: parsing, the clock (but for the
 //! timeout), threads of its own.
 
+pub(crate) mod accumulate;
 mod aggregate;
 pub(crate) mod block;
 mod budget;

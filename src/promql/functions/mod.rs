@@ -2,11 +2,15 @@
 //! read.
 
 mod absent;
+mod classic;
 mod date;
 pub(crate) mod extended;
+pub(crate) mod extended_histogram;
 mod histogram;
+pub(crate) mod histogram_rate;
 pub(crate) mod labels;
 mod math;
+mod native;
 pub(crate) mod number;
 mod over_time;
 pub(crate) mod rate;
@@ -198,8 +202,8 @@ pub static FUNCTIONS: &[Function] = &[
         Vector,
         Eval::Vector(histogram::quantiles),
     ),
-    function("histogram_stddev", &[Vector], (1, 1), Vector, Eval::Vector(histogram::stddev)),
-    function("histogram_stdvar", &[Vector], (1, 1), Vector, Eval::Vector(histogram::stddev)),
+    function("histogram_stddev", &[Vector], (1, 1), Vector, Eval::Histogram(native::deviation)),
+    function("histogram_stdvar", &[Vector], (1, 1), Vector, Eval::Histogram(native::variance)),
     function("histogram_sum", &[Vector], (1, 1), Vector, Eval::Histogram(|h| h.sum)),
     function("hour", &[Vector], (0, 1), Vector, Eval::Date(date::hour)),
     function("idelta", &[Matrix], (1, 1), Vector, Eval::Range(rate::idelta)),
