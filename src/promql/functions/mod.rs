@@ -8,6 +8,7 @@ pub(crate) mod extended;
 pub(crate) mod extended_histogram;
 mod histogram;
 pub(crate) mod histogram_rate;
+mod info;
 pub(crate) mod labels;
 mod math;
 mod native;
@@ -208,7 +209,7 @@ pub static FUNCTIONS: &[Function] = &[
     function("hour", &[Vector], (0, 1), Vector, Eval::Date(date::hour)),
     function("idelta", &[Matrix], (1, 1), Vector, Eval::Range(rate::idelta)),
     function("increase", &[Matrix], (1, 1), Vector, Eval::Range(rate::increase)),
-    experimental("info", &[Vector, Vector], (1, 2), Vector, Eval::Missing),
+    experimental("info", &[Vector, Vector], (1, 2), Vector, Eval::Vector(info::info)),
     function("irate", &[Matrix], (1, 1), Vector, Eval::Range(rate::irate)),
     function(
         "label_join",
