@@ -51,9 +51,6 @@ fn reference(
     context: &Context<'_>,
     expr: &Expr,
 ) -> Result<Option<(Option<AtModifier>, i64)>, QueryError> {
-    let first = |exprs: &mut dyn Iterator<Item = &Expr>| -> Result<_, QueryError> {
-        exprs.map(|expr| reference(context, expr)).find_map(Result::transpose).transpose()
-    };
     Ok(match expr {
         Expr::VectorSelector(selector) => Some((selector.at, context.offset(&selector.offset)?)),
         Expr::MatrixSelector(selector) => {
@@ -65,14 +62,13 @@ fn reference(
             }
             found => found,
         },
-        Expr::Aggregate(aggregate) => {
-            first(&mut std::iter::once(&aggregate.expr).chain(aggregate.param.as_ref()))?
+        _ => {
+            let children = expr.children().into_iter().map(|child| reference(context, child));
+            {
+                let mut found = children.filter_map(Result::transpose);
+                found.next().transpose()?
+            }
         }
-        Expr::Binary(binary) => first(&mut [&binary.lhs, &binary.rhs].into_iter())?,
-        Expr::Call(call) => first(&mut call.args.iter())?,
-        Expr::Paren(paren) => reference(context, &paren.expr)?,
-        Expr::Unary(unary) => reference(context, &unary.expr)?,
-        Expr::Number(_) | Expr::String(_) => None,
     })
 }
 
@@ -147,7 +143,7 @@ impl Sources {
         steps: usize,
     ) -> Result<Sources, QueryError> {
         let mut sources = Sources { labels: Vec::new(), times: Vec::new(), groups: HashMap::new() };
-        let Some(matchers) = selector(wanted, base)? else { return Ok(sources) };
+        let Some(matchers) = selector(wanted, base) else { return Ok(sources) };
         let (start, end) = reach.bounds(context.lookback_ms);
         let selector =
             Selector { matchers: &matchers, start: Timestamp(start), end: Timestamp(end) };
@@ -205,8 +201,8 @@ impl Sources {
 }
 
 /// The matchers of the info series; `None` when nothing in `base` can have info.
-fn selector(wanted: &Wanted, base: &Block) -> Result<Option<Vec<Matcher>>, QueryError> {
-    let mut matchers = Vec::new();
+fn selector(wanted: &Wanted, base: &Block) -> Option<Vec<Matcher>> {
+    let (mut matchers, mut needed) = (Vec::new(), false);
     let rows = || base.rows.iter().filter(|row| !wanted.is_info(&row.labels));
     for name in IDENTIFYING {
         let values: HashSet<&str> =
@@ -214,14 +210,16 @@ fn selector(wanted: &Wanted, base: &Block) -> Result<Option<Vec<Matcher>>, Query
         if !values.is_empty() {
             let mut patterns: Vec<String> = values.into_iter().map(regex::escape).collect();
             patterns.sort_unstable();
-            matchers.push(regex(name, &patterns.join("|"))?);
+            // Too many values for one pattern are no harm: identities are compared later on.
+            matchers.extend(regex(name, &patterns.join("|")).ok());
+            needed = true;
         }
     }
-    if matchers.is_empty() {
-        return Ok(None);
+    if !needed {
+        return None;
     }
     matchers.extend(wanted.labels.iter().chain(&wanted.names).cloned());
-    Ok(Some(matchers))
+    Some(matchers)
 }
 
 /// The rows made so far.

@@ -79,8 +79,6 @@ pub(crate) enum Evaluation {
     Scalar(ScalarFunction),
     /// To a vector, in a way of its own.
     Vector(VectorFunction),
-    /// Not in this version.
-    Missing,
 }
 
 /// A function that gives one number a step.
@@ -104,8 +102,7 @@ impl Evaluation {
 impl Function {
     /// Whether a query may call the function and gets a value from it.
     pub fn is_available(&self, features: &Features) -> bool {
-        let missing = matches!(self.evaluation, Evaluation::Missing);
-        !missing && (!self.experimental || features.experimental_functions)
+        !self.experimental || features.experimental_functions
     }
 }
 
