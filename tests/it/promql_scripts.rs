@@ -15,30 +15,6 @@ fn scripts() -> Option<PathBuf> {
     candidates.into_iter().flatten().map(|dir| dir.join("promqltest")).find(|dir| dir.is_dir())
 }
 
-/// Evaluations that are known to fail: script, lines, why.
-const KNOWN_FAILURES: &[(&str, &[usize], &str)] = &[
-    // A label name of bytes that are no UTF-8 comes with U+FFFD instead of them, and is so shown.
-    ("aggregators.test", &[324], "invalid label name"),
-    // Prometheus' storage marks histograms that follow another one in a chunk with "no reset";
-    // without a mark they are compared where it matters.
-    ("native_histograms.test", &[1054, 1059, 1107, 1112], "counter_reset_hint: NotReset"),
-    ("range_queries.test", &[77], "counter_reset_hint: NotReset"),
-    // The same, for the first histogram of a range, with the one before the range.
-    ("native_histograms.test", &[1152], "conflicting counter resets"),
-];
-
-/// Every failure is a known one, and every known one still fails.
-fn assert_known(script: &str, failures: &[(usize, String)]) {
-    let of_script = || KNOWN_FAILURES.iter().filter(|(name, ..)| *name == script);
-    for (line, message) in failures {
-        let known =
-            of_script().any(|(_, lines, why)| lines.contains(line) && message.contains(why));
-        assert!(known, "{script}:{line}: {message}");
-    }
-    let expected: usize = of_script().map(|(_, lines, _)| lines.len()).sum();
-    assert_eq!(failures.len(), expected, "{script}: a known failure passes now: {failures:?}");
-}
-
 /// How many evaluations passed, and the line and message of each of the others.
 fn outcome(script: &Script, store: &mut dyn ScriptStore) -> (usize, Vec<(usize, String)>) {
     let Report { passed, failures } = script::run(script, &script::engine(), store);
@@ -62,8 +38,6 @@ fn scripts_give_the_same_over_the_store_as_in_memory() {
         let in_memory = outcome(&script, &mut MemorySource::new());
         let on_disk = outcome(&script, &mut ScriptDisk::new().expect("a store opens"));
         assert_eq!(on_disk, in_memory, "{}", path.display());
-        let name = path.file_name().expect("a file has a name").to_string_lossy();
-        assert_known(&name, &on_disk.1);
         passed += on_disk.0;
     }
     assert!(passed >= 1471, "only {passed} evaluations passed");
