@@ -15,6 +15,7 @@ mod metrics;
 mod progress;
 mod reload;
 mod script_disk;
+mod statsd;
 mod watch;
 
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -41,7 +42,6 @@ use crate::promql::{Engine, EngineOptions, Features};
 use crate::remote_read::{self, RemoteReadState};
 use crate::remote_write::{self, RemoteWriteMetrics, RemoteWriteState};
 use crate::runtime::{CpuPool, Shutdown, Signal, Signals, Tasks};
-use crate::statsd::{self, StatsdMetrics, StatsdServer};
 use crate::storage::{Store, StoreLimits, StoreOptions};
 use crate::telemetry::{self, Event, Events, LogLevel, Registry, SelfCollector};
 use reload::Reloader;
@@ -108,7 +108,9 @@ async fn run(options: ServeOptions, config: Config, log_level: LogLevel) -> Resu
     let store = open_early(&base, &listener, &config).await?;
     let mut reloader = Reloader::new(&base, options, &config, &store, log_level);
     let parts = start(&base, listener, &config, &store)?;
-    banner::print(&config, address, parts.statsd);
+    let statsd = parts.statsd.as_ref();
+    reloader.set_statsd(statsd.map(|statsd| statsd.handle.clone()));
+    banner::print(&config, address, statsd.and_then(|statsd| statsd.address));
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
@@ -271,8 +273,8 @@ fn store_limits(config: &Config) -> StoreLimits {
 
 /// The running parts, by the stage of the stop they belong to.
 struct Parts {
-    /// Address of the StatsD receiver, when it is on.
-    statsd: Option<SocketAddr>,
+    /// The StatsD receiver, when it is on.
+    statsd: Option<statsd::Running>,
     receivers: Stage,
     collection: Stage,
 }
@@ -307,8 +309,11 @@ fn start(
 ) -> Result<Parts, ServeError> {
     let ingest = Ingest::new(Arc::clone(store));
     let (mut receivers, shutdown) = Stage::new("receivers");
-    let statsd = start_statsd(base, config, &ingest, &mut receivers, &shutdown)?;
-    let router = receiver_router(base, &ingest, store);
+    let statsd = statsd::start(base, config, &ingest, store, &mut receivers, &shutdown)?;
+    let mut router = receiver_router(base, &ingest, store);
+    if let Some(statsd) = &statsd {
+        router = router.merge(crate::statsd::status::router(statsd.handle.clone()));
+    }
     base.state.open(Arc::clone(store));
     let http = server::serve(
         tokio_listener(listener)?,
@@ -332,31 +337,6 @@ fn start(
     let collecting = telemetry::run_self_collection(collector, ingest, pool, events, shutdown);
     collection.tasks.spawn("own metrics", collecting);
     Ok(Parts { statsd, receivers, collection })
-}
-
-fn start_statsd(
-    base: &Base,
-    config: &Config,
-    ingest: &Ingest,
-    stage: &mut Stage,
-    shutdown: &Shutdown,
-) -> Result<Option<SocketAddr>, ServeError> {
-    let Some(listen) = config.statsd_listen else {
-        return Ok(None);
-    };
-    let counters = Arc::new(StatsdMetrics::default());
-    let options = statsd::Options {
-        series_max: config.limits.statsd_series_max,
-        ..statsd::Options::new(listen)
-    };
-    let clock = Arc::clone(&base.clock);
-    let server = StatsdServer::bind(options, ingest.clone(), clock, Arc::clone(&counters))
-        .map_err(|error| ServeError::io("starting the StatsD receiver", error))?;
-    let address = server.local_addr();
-    metrics::register_statsd(&base.registry, counters);
-    let shutdown = shutdown.clone();
-    stage.tasks.spawn("StatsD receiver", server.run(async move { shutdown.requested().await }));
-    Ok(Some(address))
 }
 
 /// Routes that are served as they are: remote write and remote read.

@@ -41,7 +41,7 @@ pub(super) fn build() -> BuildInfo {
 /// The values in force, under the names Prometheus' flags have.
 pub(super) fn flags(options: &ServeOptions, config: &Config) -> BTreeMap<String, String> {
     let file = options.config_file.as_ref().map(|path| path.display().to_string());
-    let statsd = config.statsd_listen.map(|address| address.to_string());
+    let statsd = config.statsd.listen.map(|address| address.to_string());
     let flags = [
         ("config.file", file.unwrap_or_default()),
         ("log.level", config.log.level.clone()),

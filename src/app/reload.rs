@@ -7,6 +7,7 @@ use crate::config::{self, Config};
 use crate::http::{HttpState, LiveConfig};
 use crate::model::{Clock, Timestamp};
 use crate::runtime::CpuPool;
+use crate::statsd::StatsdHandle;
 use crate::storage::Store;
 use crate::telemetry::{Event, Events, FloatGauge, Gauge, LogLevel, MetricFamily};
 
@@ -21,6 +22,7 @@ pub(super) struct Reloader {
     query_pool: CpuPool,
     log_level: LogLevel,
     health: Arc<Health>,
+    statsd: Option<StatsdHandle>,
 }
 
 /// How the last reload went.
@@ -52,19 +54,33 @@ impl Reloader {
             query_pool: base.query_pool.clone(),
             log_level,
             health,
+            statsd: None,
         }
     }
 
-    /// Reads the file again and takes what can change while running.
+    /// Says which StatsD receiver takes new rules.
+    pub(super) fn set_statsd(&mut self, statsd: Option<StatsdHandle>) {
+        self.statsd = statsd;
+    }
+
+    /// Reads the files again and takes what can change while running. Nothing changes when any of
+    /// them is wrong.
     pub(super) fn reload(&mut self) -> Result<(), String> {
         let loaded = config::load(self.options.config_file.as_deref(), &self.options.overrides);
-        match loaded {
-            Ok(config) => {
+        let loaded = loaded.map_err(|error| error.to_string());
+        let checked = loaded.and_then(|config| {
+            Ok((super::statsd::resolver(&config.statsd, &self.current.statsd.sockets)?, config))
+        });
+        match checked {
+            Ok((resolver, config)) => {
+                if self.statsd.as_ref().is_some_and(|statsd| !statsd.reload(resolver)) {
+                    let warning = "the statsd receiver is too busy to take its rules, reload again";
+                    self.events.emit(&Event::ConfigKeyIgnored { warning: warning.to_owned() });
+                }
                 self.apply(config);
                 Ok(())
             }
-            Err(error) => {
-                let reason = error.to_string();
+            Err(reason) => {
                 self.events.emit(&Event::ConfigReloadFailed { reason: reason.clone() });
                 self.health.successful.set(0);
                 let live = LiveConfig { reload_ok: false, ..(*self.state.live_config()).clone() };
@@ -112,7 +128,8 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
         }
     };
     keep("listen", replace(&mut new.listen, &old.listen));
-    keep("statsd.listen", replace(&mut new.statsd_listen, &old.statsd_listen));
+    keep("statsd.listen", replace(&mut new.statsd.listen, &old.statsd.listen));
+    keep("statsd", replace(&mut new.statsd.sockets, &old.statsd.sockets));
     keep("data_dir", replace(&mut new.data_dir, &old.data_dir));
     keep("log_format", replace(&mut new.log.format, &old.log.format));
     keep("http", replace(&mut new.http, &old.http));

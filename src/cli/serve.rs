@@ -26,6 +26,15 @@ pub struct ServeArgs {
     /// Address of the StatsD receiver, UDP and TCP, or "off" [default: 127.0.0.1:8125]
     #[arg(long, value_name = "ADDR:PORT|off")]
     statsd_listen: Option<String>,
+    /// Path of a Unix datagram socket that receives StatsD
+    #[arg(long = "statsd.listen-unixgram", value_name = "PATH")]
+    statsd_unixgram: Option<PathBuf>,
+    /// statsd_exporter's mapping file
+    #[arg(long = "statsd.mapping-config", value_name = "FILE")]
+    statsd_mapping: Option<PathBuf>,
+    /// Another StatsD that every line is handed on to
+    #[arg(long = "statsd.relay.address", value_name = "HOST:PORT")]
+    statsd_relay: Option<String>,
     /// How long samples are kept, such as 15d or 1y [default: 15d]
     #[arg(long, visible_alias = "storage.tsdb.retention.time", value_name = "DURATION")]
     retention: Option<String>,
@@ -85,6 +94,9 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
         overrides: Overrides {
             listen: args.listen,
             statsd_listen: args.statsd_listen,
+            statsd_unixgram: args.statsd_unixgram,
+            statsd_mapping: args.statsd_mapping,
+            statsd_relay: args.statsd_relay,
             data_dir: args.data_dir,
             retention: args.retention,
             log_level: args.log_level,

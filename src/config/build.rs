@@ -12,7 +12,7 @@ use super::duration::{format_duration, parse_duration};
 use super::error::ConfigError;
 use super::raw::{PromDuration, RawConfig, RawGlobal};
 use super::scrape::ScrapeConfig;
-use super::{Config, HttpConfig, LimitsConfig, QueryConfig, env, mask};
+use super::{Config, HttpConfig, LimitsConfig, QueryConfig, env, mask, statsd};
 use crate::model::Labels;
 use crate::model::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_READ_TIMEOUT, QUERY_SAMPLES_MAX, SERIES_MAX,
@@ -20,7 +20,6 @@ use crate::model::limits::{
 use crate::telemetry::{LogFormat, LogOptions, check_log_level};
 
 const LISTEN: &str = "127.0.0.1:9090";
-const STATSD_LISTEN: &str = "127.0.0.1:8125";
 const DATA_DIR: &str = "tidewatch-data";
 const RETENTION: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 const LOOKBACK_DELTA: Duration = Duration::from_secs(5 * 60);
@@ -41,6 +40,12 @@ pub struct Overrides {
     pub listen: Option<String>,
     /// `--statsd-listen`: an address or `off`.
     pub statsd_listen: Option<String>,
+    /// `--statsd.listen-unixgram`.
+    pub statsd_unixgram: Option<PathBuf>,
+    /// `--statsd.mapping-config`.
+    pub statsd_mapping: Option<PathBuf>,
+    /// `--statsd.relay.address`.
+    pub statsd_relay: Option<String>,
     /// `--data-dir`.
     pub data_dir: Option<PathBuf>,
     /// `--retention`.
@@ -92,7 +97,7 @@ pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, C
     let global = raw.global.take().unwrap_or_default();
     Ok(Config {
         listen: listen(raw.listen.take(), overrides)?,
-        statsd_listen: statsd_listen(&raw, overrides)?,
+        statsd: statsd::build(path, &mut raw, overrides)?,
         data_dir: data_dir(raw.data_dir.take(), overrides),
         retention: retention(&raw, overrides)?,
         log: log(&raw, overrides)?,
@@ -121,19 +126,7 @@ fn listen(file: Option<String>, overrides: &Overrides) -> Result<SocketAddr, Con
     address("listen", &text)
 }
 
-fn statsd_listen(
-    raw: &RawConfig,
-    overrides: &Overrides,
-) -> Result<Option<SocketAddr>, ConfigError> {
-    let file = raw.statsd.as_ref().and_then(|statsd| statsd.listen.clone());
-    let text = overrides.statsd_listen.clone().or(file);
-    match text.as_deref().unwrap_or(STATSD_LISTEN) {
-        "off" => Ok(None),
-        text => address("statsd listen", text).map(Some),
-    }
-}
-
-fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+pub(super) fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
     let full = match text.strip_prefix(':') {
         Some(port) => format!("0.0.0.0:{port}"),
         None => text.replace("localhost:", "127.0.0.1:"),
@@ -156,7 +149,7 @@ fn retention(raw: &RawConfig, overrides: &Overrides) -> Result<Duration, ConfigE
 }
 
 /// The flag's duration, else the file's, else the default; never zero.
-fn positive(
+pub(super) fn positive(
     key: &'static str,
     flag: Option<&str>,
     file: Option<PromDuration>,

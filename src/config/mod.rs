@@ -15,6 +15,8 @@ mod mask;
 mod raw;
 mod relabel;
 mod scrape;
+mod statsd;
+mod statsd_airflow;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,8 @@ use std::time::Duration;
 pub use build::{Overrides, load, parse};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::ConfigError;
+pub use statsd::{AirflowMapping, StatsdConfig, StatsdSockets};
+pub use statsd_airflow::AirflowSenders;
 
 use crate::model::Labels;
 use crate::telemetry::LogOptions;
@@ -35,8 +39,8 @@ use crate::telemetry::LogOptions;
 pub struct Config {
     /// Address of the HTTP server.
     pub listen: SocketAddr,
-    /// Address of the StatsD receiver (UDP and TCP); `None` when it is off.
-    pub statsd_listen: Option<SocketAddr>,
+    /// The StatsD receiver.
+    pub statsd: StatsdConfig,
     /// Where the data lies.
     pub data_dir: PathBuf,
     /// How long samples are kept; more than zero.

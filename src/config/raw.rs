@@ -10,6 +10,7 @@ use serde_saphyr::Spanned;
 use super::duration::parse_duration;
 use super::relabel::Relabel;
 use super::scrape::ScrapeConfig;
+use super::statsd::RawStatsd;
 
 /// A duration in Prometheus' form.
 #[derive(Clone, Copy, Debug)]
@@ -48,13 +49,6 @@ pub(super) struct RawConfig {
     pub storage: Option<RawStorage>,
     pub tracing: Option<Spanned<IgnoredAny>>,
     pub runtime: Option<Spanned<IgnoredAny>>,
-}
-
-/// `statsd`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawStatsd {
-    pub listen: Option<String>,
 }
 
 /// `http`.

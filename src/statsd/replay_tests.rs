@@ -6,10 +6,12 @@ use std::path::PathBuf;
 
 use super::aggregate::Aggregator;
 use super::line::{Kind, Reason};
+use super::listen::source::Origin;
 use super::metrics::Counts;
+use super::series::PointValue;
 use crate::model::Timestamp;
 
-fn recording(name: &str) -> Option<String> {
+pub(super) fn recording(name: &str) -> Option<String> {
     let shared = std::env::var_os("TIDEWATCH_SHARED_DATA").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")),
         PathBuf::from,
@@ -24,14 +26,19 @@ fn recording(name: &str) -> Option<String> {
     found
 }
 
+/// The datagrams of a recording, each with its time in seconds.
+pub(super) fn datagrams(recording: &str) -> impl Iterator<Item = (f64, String)> {
+    recording.lines().map(|record| {
+        let record: serde_json::Value = serde_json::from_str(record).expect("JSON");
+        let at = record["t"].as_f64().expect("a time");
+        (at, record["data"].as_str().expect("text").to_owned())
+    })
+}
+
 /// The lines of all datagrams of a recording.
 fn lines(recording: &str) -> Vec<String> {
-    let datagram = |record: &str| {
-        let record: serde_json::Value = serde_json::from_str(record).expect("JSON");
-        record["data"].as_str().expect("text").to_owned()
-    };
-    let datagrams: Vec<String> = recording.lines().map(datagram).collect();
-    datagrams.iter().flat_map(|d| d.lines()).filter(|l| !l.is_empty()).map(str::to_owned).collect()
+    let all: Vec<String> = datagrams(recording).map(|(_, datagram)| datagram).collect();
+    all.iter().flat_map(|d| d.lines()).filter(|l| !l.is_empty()).map(str::to_owned).collect()
 }
 
 /// What the independent count expects.
@@ -72,17 +79,20 @@ fn replay(name: &str) {
     let mut aggregator = Aggregator::new(100_000);
     let mut counts = Counts::default();
     let now = Timestamp(1_795_225_822_000);
-    aggregator.take_lines(lines.join("\n").as_bytes(), now, &mut counts);
+    aggregator.take_lines(Origin::default(), lines.join("\n").as_bytes(), now, &mut counts);
 
     assert_eq!(counts.lines, lines.len() as u64);
     assert_eq!(counts.refused_for(Reason::IllegalNegativeCounter), expected.negative);
     assert_eq!(counts.samples + expected.negative, lines.len() as u64, "every line parses");
     assert_eq!(counts.conflicts_of(Kind::Counter) + counts.conflicts_of(Kind::Observer), 0);
     let stored: BTreeMap<String, f64> = aggregator
-        .values(now)
+        .points(now)
         .into_iter()
-        .filter(|(labels, _)| labels.len() == 1)
-        .map(|(labels, value)| (labels.metric_name().to_owned(), value))
+        .filter(|point| point.labels.len() == 1)
+        .filter_map(|point| match point.value {
+            PointValue::Float(value) => Some((point.labels.metric_name().to_owned(), value)),
+            PointValue::Histogram(_) => None,
+        })
         .collect();
     let mut wanted = expected.counters;
     wanted.extend(expected.gauges);
@@ -114,13 +124,18 @@ fn airflow_2_11_with_tags_replays_without_a_refusal() {
     let lines = lines(&recording);
     let mut aggregator = Aggregator::new(100_000);
     let mut counts = Counts::default();
-    aggregator.take_lines(lines.join("\n").as_bytes(), Timestamp(0), &mut counts);
+    aggregator.take_lines(
+        Origin::default(),
+        lines.join("\n").as_bytes(),
+        Timestamp(0),
+        &mut counts,
+    );
     let tagged = lines.iter().filter(|line| line.contains("|#")).count() as u64;
     let negative = lines.iter().filter(|line| line.contains(":-1|c")).count() as u64;
     assert_eq!(counts.samples + negative, lines.len() as u64);
     assert_eq!(counts.refused_for(Reason::IllegalNegativeCounter), negative);
-    assert_eq!(counts.tags, tagged - negative);
-    let with_env =
-        aggregator.values(Timestamp(0)).iter().filter(|(l, _)| l.value("env") == "test").count();
+    assert_eq!(counts.tags, tagged);
+    let points = aggregator.points(Timestamp(0));
+    let with_env = points.iter().filter(|point| point.labels.value("env") == "test").count();
     assert!(with_env > 50);
 }

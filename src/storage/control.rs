@@ -28,7 +28,7 @@ const METADATA: TableDefinition<'_, (&str, u32), (u8, &str, &str)> =
 #[derive(Debug)]
 pub struct Control {
     path: PathBuf,
-    database: Database,
+    pub(super) database: Database,
     metadata: Mutex<BTreeMap<String, Vec<MetricMetadata>>>,
 }
 
@@ -97,7 +97,11 @@ impl Control {
         self.metadata.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn error(&self, operation: &'static str, error: impl Into<redb::Error>) -> StorageError {
+    pub(super) fn error(
+        &self,
+        operation: &'static str,
+        error: impl Into<redb::Error>,
+    ) -> StorageError {
         StorageError::database(operation, &self.path, error)
     }
 
@@ -158,7 +162,7 @@ impl Control {
         })
     }
 
-    fn commit(
+    pub(super) fn commit(
         &self,
         change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), StorageError> {

@@ -10,6 +10,7 @@
 //! journals back.
 
 pub mod append;
+mod background;
 mod cache;
 pub mod chunk;
 pub mod columns;
@@ -23,15 +24,19 @@ pub mod journal;
 mod merge;
 pub mod metrics;
 pub mod pack;
+mod part_state;
 pub mod partition;
 mod partitions;
 pub mod recover;
 mod retention;
 mod select;
+mod stats;
 pub mod store;
 pub mod window;
 
 pub use append::{Appender, BatchSeries};
 pub use error::StorageError;
+pub use part_state::StateChange;
 pub use recover::RecoveryProgress;
-pub use store::{Cardinality, Store, StoreLimits, StoreOptions, StoreStats};
+pub use stats::{Cardinality, StoreStats};
+pub use store::{Store, StoreLimits, StoreOptions};

@@ -19,7 +19,7 @@ use super::error::StorageError;
 use super::head::Head;
 use super::head::series::NO_SERIES;
 use super::journal::ClosedFile;
-use super::journal::file::JournalFile;
+use super::journal::file::{BLOCK_BYTES_MAX, JournalFile};
 use super::journal::record::{self, Record, SamplesRecord};
 use super::partition::flushed_up_to;
 use super::partitions::Partitions;
@@ -129,16 +129,33 @@ impl FlushedWindows<'_> {
 }
 
 /// Whole records, read but not decoded.
-#[derive(Default)]
 struct Batch {
     bytes: Vec<u8>,
     records: Vec<Range<usize>>,
 }
 
+impl Batch {
+    fn new() -> Batch {
+        // a block more than enough
+        let bytes = Vec::with_capacity(BATCH_BYTES + 2 * BLOCK_BYTES_MAX);
+        Batch { bytes, records: Vec::new() }
+    }
+}
+
+/// A record of a batch.
+enum Decoded<'a> {
+    /// A series' number and packed labels.
+    Series(u32, &'a [u8]),
+    /// Samples.
+    Samples(SamplesRecord),
+    /// Samples whose windows are all in partitions.
+    Flushed,
+}
+
 /// Cuts a file's blocks into batches.
 fn read_batches(file: &JournalFile, batches: &Sender<Batch>) -> Result<u64, StorageError> {
     let corrupted = |what: &str| StorageError::corrupted(file.path(), what);
-    let mut batch = Batch::default();
+    let mut batch = Batch::new();
     let mut cut = 0;
     let mut total = 0;
     file.for_each_block(|block| {
@@ -149,7 +166,9 @@ fn read_batches(file: &JournalFile, batches: &Sender<Batch>) -> Result<u64, Stor
             cut += length;
         }
         if cut >= BATCH_BYTES {
-            let next = Batch { bytes: batch.bytes.split_off(cut), records: Vec::new() };
+            let mut next = Batch::new();
+            next.bytes.extend_from_slice(&batch.bytes[cut..]);
+            batch.bytes.truncate(cut);
             cut = 0;
             // nobody takes it: the other side failed, and tells why
             let _ = batches.send(std::mem::replace(&mut batch, next));
@@ -193,50 +212,57 @@ impl Replay<'_> {
     }
 
     fn batch(&mut self, batch: &Batch) -> Result<(), ReplayError> {
-        let records: Result<Vec<Option<Record>>, ReplayError> = batch
+        let decoded: Result<Vec<Decoded<'_>>, ReplayError> = batch
             .records
             .par_iter()
             .map(|range| self.decode(&batch.bytes[range.clone()]))
             .collect();
         let (mut declared, mut samples) = (Vec::new(), Vec::new());
-        for record in records?.into_iter().flatten() {
-            match record {
-                Record::Series(number, labels) => declared.push((number, labels)),
-                Record::Samples(record) => samples.push(record),
+        for decoded in decoded? {
+            match decoded {
+                Decoded::Series(number, packed) => declared.push((number, packed)),
+                Decoded::Samples(record) => samples.push(record),
+                Decoded::Flushed => {}
             }
         }
         self.declare(&declared)?;
         self.append(samples)
     }
 
-    /// Decodes a record; `None` when all its windows are in partitions.
-    fn decode(&self, record: &[u8]) -> Result<Option<Record>, ReplayError> {
+    fn decode<'b>(&self, record: &'b [u8]) -> Result<Decoded<'b>, ReplayError> {
+        if let Some((number, packed)) = record::series(record).map_err(ReplayError::Corrupted)? {
+            return Ok(Decoded::Series(number, packed));
+        }
         if let Some(windows) = record::windows(record).filter(|windows| !windows.is_empty()) {
             let flushed = |window| self.flushed.contains(window, self.sequence);
             let flushed: Result<Vec<bool>, StorageError> =
                 windows.into_iter().map(flushed).collect();
             if flushed.map_err(ReplayError::Storage)?.into_iter().all(|flushed| flushed) {
-                return Ok(None);
+                return Ok(Decoded::Flushed);
             }
         }
         match record::decode(record).map_err(ReplayError::Corrupted)? {
-            Some((record, _)) => Ok(Some(record)),
-            None => Err(ReplayError::Corrupted("a record is cut short")),
+            Some((Record::Samples(record), _)) => Ok(Decoded::Samples(record)),
+            _ => Err(ReplayError::Corrupted("a record is cut short")),
         }
     }
 
     /// Notes the head's numbers of series, created where they are new.
-    fn declare(&mut self, declared: &[(u32, Labels)]) -> Result<(), ReplayError> {
+    fn declare(&mut self, declared: &[(u32, &[u8])]) -> Result<(), ReplayError> {
         let entries: Vec<SeriesEntry<'_>> =
-            declared.iter().map(|(_, labels)| SeriesEntry::of(labels.as_packed())).collect();
+            declared.iter().map(|(_, packed)| SeriesEntry::of(packed)).collect();
         let mut found = Vec::with_capacity(entries.len());
         self.head.find(&entries, &mut found);
-        for ((number, labels), known) in declared.iter().zip(found) {
+        for ((number, packed), known) in declared.iter().zip(found) {
             if *number > SERIES_NUMBER_MAX {
                 return Err(ReplayError::Corrupted("a series number is out of range"));
             }
             let series = match known {
-                NO_SERIES => self.head.get_or_create(labels, usize::MAX),
+                NO_SERIES => {
+                    let labels = Labels::from_packed(packed)
+                        .map_err(|_| ReplayError::Corrupted(record::INVALID_LABELS))?;
+                    self.head.get_or_create(&labels, usize::MAX)
+                }
                 known => Some(known),
             };
             let index = *number as usize;

@@ -1,19 +1,19 @@
-//! The store's handle and its one background thread.
+//! The store's handle.
 //!
-//! Here the parts are held together and nothing else: appending, flushing, recovering, selecting and
-//! retention are functions in files of their own.
+//! Here the parts are held together and nothing else: appending, flushing, recovering, selecting,
+//! retention, statistics and the background thread are in files of their own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::{Sender, bounded};
 
 use super::append::Appender;
+use super::background::Background;
 use super::cache::ReadCache;
 use super::control::Control;
 use super::data_dir::{DataDir, OpenBackend};
@@ -22,23 +22,13 @@ use super::flush::FlushState;
 use super::head::Head;
 use super::journal::{ClosedFile, Journal, JournalMetrics};
 use super::metrics::StoreMetrics;
+use super::part_state::StateChange;
 use super::partitions::Partitions;
 use super::recover::{RecoveryProgress, recover};
+use super::stats::{Cardinality, StoreStats};
 use super::window::Window;
 use crate::model::limits::SERIES_MAX;
 use crate::model::{Clock, Exemplar, Labels, Matcher, MetricMetadata, SourceError, Timestamp};
-
-/// How long after its end (by the newest sample) a window waits for late samples.
-const GRACE_MS: i64 = 5 * 60 * 1000;
-/// Late samples, and windows of senders that went away, are flushed this often.
-const LATE_FLUSH_MS: i64 = 2 * 60 * 1000;
-/// Late samples are flushed at once when the head holds more than this many bytes, and
-/// [`LATE_BYTES_PER_SERIES`] for each series: a bulk load must not make the journal long.
-const LATE_BYTES: u64 = 16 << 20;
-/// What the current windows of a series may take, in bytes.
-const LATE_BYTES_PER_SERIES: u64 = 256;
-/// Pause between two looks of the background thread.
-const TICK: Duration = Duration::from_secs(1);
 
 /// How a store is opened.
 pub struct StoreOptions {
@@ -111,44 +101,14 @@ pub struct Inner {
     /// Held shared while a query notes what it will read, exclusively while windows move.
     pub(super) visibility: RwLock<()>,
     pub(super) flush_state: Mutex<Option<FlushState>>,
+    /// Why the last flush or removal failed, if it did.
+    pub(super) flush_fault: Mutex<Option<StorageError>>,
     pub(super) closed_files: Mutex<Vec<ClosedFile>>,
     open_windows: Mutex<BTreeSet<Window>>,
     pub(super) partitions: Partitions,
     pub(super) cache: Arc<ReadCache>,
     pub(super) control: Control,
     pub(super) metrics: Arc<StoreMetrics>,
-}
-
-/// Numbers about the store as it is now.
-#[derive(Clone, Copy, Debug)]
-pub struct StoreStats {
-    /// Live series.
-    pub series: u64,
-    /// Label pairs of live series.
-    pub label_pairs: u64,
-    /// Windows of live series that are not yet on disk.
-    pub chunks: u64,
-    /// First timestamp stored (ms); [`Timestamp::MAX`] when there is none.
-    pub min_time: Timestamp,
-    /// Last timestamp stored (ms); [`Timestamp::MIN`] when there is none.
-    pub max_time: Timestamp,
-    /// Memory of samples not yet on disk, in bytes.
-    pub head_bytes: u64,
-    /// Bytes of all files.
-    pub disk_bytes: u64,
-}
-
-/// Where the series of the head come from: the largest groups, largest first.
-#[derive(Clone, Debug, Default)]
-pub struct Cardinality {
-    /// Series by metric name.
-    pub series_by_metric: Vec<(String, u64)>,
-    /// Number of values by label name.
-    pub label_values_by_name: Vec<(String, u64)>,
-    /// Bytes of label values by label name.
-    pub bytes_by_label: Vec<(String, u64)>,
-    /// Series by `name=value`.
-    pub series_by_pair: Vec<(String, u64)>,
 }
 
 impl Store {
@@ -183,6 +143,7 @@ impl Store {
             epoch: RwLock::new(sequence),
             visibility: RwLock::default(),
             flush_state: Mutex::default(),
+            flush_fault: Mutex::default(),
             closed_files: Mutex::new(recovered.files),
             open_windows: Mutex::new(open_windows),
             partitions,
@@ -192,11 +153,7 @@ impl Store {
         });
         inner.check_disk();
         let (stop, stopped) = bounded(1);
-        let worker = Background {
-            inner: Arc::clone(&inner),
-            flushed: Window::default(),
-            last_late_flush: inner.clock.now(),
-        };
+        let worker = Background::new(Arc::clone(&inner));
         let thread = std::thread::Builder::new()
             .name("tidewatch-flush".into())
             .spawn(move || worker.run(&stopped))
@@ -220,6 +177,26 @@ impl Store {
     /// The commit failed; nothing was added.
     pub fn add_metadata(&self, entries: &[(String, MetricMetadata)]) -> Result<(), StorageError> {
         self.inner.control.add_metadata(entries)
+    }
+
+    /// What a part kept over the restart: all its keys and values, ascending by key.
+    ///
+    /// # Errors
+    /// The control file cannot be read.
+    pub fn part_state(&self, part: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+        self.inner.control.part_state(part)
+    }
+
+    /// Changes what a part keeps over a restart; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// The commit failed; nothing was changed.
+    pub fn change_part_state(
+        &self,
+        part: &str,
+        changes: &[StateChange],
+    ) -> Result<(), StorageError> {
+        self.inner.control.change_part_state(part, changes)
     }
 
     /// Metadata by metric name, ascending; the newest entry of each first.
@@ -263,6 +240,12 @@ impl Store {
     /// Why writes are refused now, if they are.
     pub fn write_fault(&self) -> Option<StorageError> {
         self.inner.write_fault()
+    }
+
+    /// Why flushing to partitions, or removing expired ones, fails now, if it does. Nothing is
+    /// lost: the journal keeps what is not flushed, and it is tried again every second.
+    pub fn flush_fault(&self) -> Option<StorageError> {
+        self.inner.flush_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Changes the retention (ms).
@@ -337,7 +320,7 @@ impl Inner {
     }
 
     /// Notes whether there is room on the disk.
-    fn check_disk(&self) {
+    pub(super) fn check_disk(&self) {
         let free = match rustix::fs::statvfs(self.dir.root()) {
             Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
             Err(_) => return, // what cannot be measured is found out by writing
@@ -345,122 +328,5 @@ impl Inner {
         let kept = self.disk_free_bytes_min.load(Ordering::Relaxed);
         let full = if free < kept { free } else { u64::MAX };
         self.disk_full.store(full, Ordering::Relaxed);
-    }
-
-    fn stats(&self) -> StoreStats {
-        let days = self.partitions.days();
-        let edge = |day: Option<&super::window::Day>| {
-            let partition = self.partitions.get(*day?).ok()??;
-            Some(partition.view())
-        };
-        let first = edge(days.first());
-        let last = edge(days.last());
-        let open = self.open_windows();
-        let min_stored = first.iter().flat_map(|v| v.windows.iter()).map(|i| i.min_time).min();
-        let max_stored = last.iter().flat_map(|v| v.windows.iter()).map(|i| i.max_time).max();
-        let min_open = open.first().map(|window| window.start());
-        StoreStats {
-            series: self.head.len() as u64,
-            label_pairs: self.head.index().pairs().count() as u64,
-            chunks: self.head.len() as u64,
-            min_time: Timestamp(min_stored.into_iter().chain(min_open).min().unwrap_or(i64::MAX)),
-            max_time: Timestamp(self.head.max_time().max(max_stored.unwrap_or(i64::MIN))),
-            head_bytes: self.head.heap_bytes(),
-            disk_bytes: directory_bytes(self.dir.root()),
-        }
-    }
-
-    fn cardinality(&self, limit: usize) -> Cardinality {
-        let index = self.head.index();
-        let mut cardinality = Cardinality::default();
-        let mut values: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-        for (name, value, series) in index.pairs() {
-            let (count, bytes) = values.entry(name).or_default();
-            *count += 1;
-            *bytes += value.len() as u64;
-            if name == crate::model::labels::METRIC_NAME {
-                cardinality.series_by_metric.push((value.to_owned(), series));
-            }
-            cardinality.series_by_pair.push((format!("{name}={value}"), series));
-        }
-        for (name, (count, bytes)) in values {
-            cardinality.label_values_by_name.push((name.to_owned(), count));
-            cardinality.bytes_by_label.push((name.to_owned(), bytes));
-        }
-        for groups in [
-            &mut cardinality.series_by_metric,
-            &mut cardinality.label_values_by_name,
-            &mut cardinality.bytes_by_label,
-            &mut cardinality.series_by_pair,
-        ] {
-            groups.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            groups.truncate(limit);
-        }
-        cardinality
-    }
-}
-
-/// Bytes of all files below a directory; what cannot be read counts nothing.
-fn directory_bytes(directory: &std::path::Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
-    let sizes = entries.flatten().map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => directory_bytes(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    });
-    sizes.sum()
-}
-
-/// The background thread: looks once a second what there is to do.
-struct Background {
-    inner: Arc<Inner>,
-    /// Windows up to this one were flushed because they were over.
-    flushed: Window,
-    last_late_flush: Timestamp,
-}
-
-impl Background {
-    fn run(mut self, stopped: &crossbeam::channel::Receiver<()>) {
-        let mut pause = TICK;
-        while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-            pause = TICK;
-            self.inner.check_disk();
-            if let Some(cutoff) = self.due() {
-                match self.inner.flush(cutoff) {
-                    Ok(()) => {
-                        self.flushed = self.flushed.max(cutoff);
-                        pause = Duration::ZERO; // a bulk load has filled the next one meanwhile
-                    }
-                    Err(_) => {
-                        self.inner.metrics.failed_flushes.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            }
-            if self.inner.remove_expired().is_err() {
-                self.inner.metrics.failed_flushes.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// Up to which window to flush now, if any.
-    fn due(&mut self) -> Option<Window> {
-        let now = self.inner.clock.now();
-        let over_at = |time: i64| Window::from_number(Window::of(time).number() - 1);
-        if self.inner.head.heap_bytes() > self.inner.head_bytes_max.load(Ordering::Relaxed) {
-            return Some(Window::from_number(i64::MAX - 1));
-        }
-        let first = *self.inner.open_windows().first()?;
-        let over = over_at(self.inner.head.max_time().saturating_sub(GRACE_MS));
-        if first <= over && over > self.flushed && first > self.flushed {
-            return Some(over);
-        }
-        let over = over.max(over_at(now.0.saturating_sub(GRACE_MS)));
-        let waited = now.0.saturating_sub(self.last_late_flush.0) >= LATE_FLUSH_MS;
-        let bytes_max = LATE_BYTES + LATE_BYTES_PER_SERIES * self.inner.head.len() as u64;
-        if first <= over && (waited || self.inner.head.heap_bytes() > bytes_max) {
-            self.last_late_flush = now;
-            return Some(over);
-        }
-        None
     }
 }

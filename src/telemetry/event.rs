@@ -33,6 +33,11 @@ pub enum Event {
     },
     /// The store accepts writes again.
     WritesAccepted,
+    /// Samples cannot be moved from the journal to partitions; it is tried again.
+    FlushFails {
+        /// What went wrong.
+        reason: String,
+    },
     /// The process was asked to stop.
     StopRequested {
         /// By what, for example `SIGTERM`.
@@ -57,6 +62,7 @@ impl Event {
             Event::SelfCollectionFailed { .. } => "self_collection_failed",
             Event::WritesRefused { .. } => "writes_refused",
             Event::WritesAccepted => "writes_accepted",
+            Event::FlushFails { .. } => "flush_fails",
             Event::StopRequested { .. } => "stop_requested",
             Event::StopStageCut { .. } => "stop_stage_cut",
         }
@@ -74,6 +80,9 @@ impl Event {
             }
             Event::WritesRefused { reason } => tracing::error!("writes are refused: {reason}"),
             Event::WritesAccepted => tracing::info!("writes are accepted again"),
+            Event::FlushFails { reason } => tracing::error!(
+                "samples cannot be moved from the journal to partitions, trying again: {reason}"
+            ),
             Event::StopRequested { by } => tracing::info!("stopping on {by}"),
             Event::StopStageCut { stage, tasks } => {
                 tracing::warn!("stop: {tasks} tasks of stage {stage} did not end in time");

@@ -98,12 +98,12 @@ impl HeadSeries {
         let older = self.older.get_or_insert_default();
         if window > self.current.window {
             let data = std::mem::replace(&mut self.current, fresh);
-            older.push(OlderWindow { data, frozen: false });
+            push_exactly(older, OlderWindow { data, frozen: false });
             return &mut self.current;
         }
         let position = older.iter().position(|old| old.data.window == window && !old.frozen);
         let position = position.unwrap_or_else(|| {
-            older.push(OlderWindow { data: fresh, frozen: false });
+            push_exactly(older, OlderWindow { data: fresh, frozen: false });
             older.len() - 1
         });
         &mut older[position].data
@@ -126,7 +126,7 @@ impl HeadSeries {
         if !self.current.is_empty() && window <= cutoff {
             let fresh = WindowData { window, ..WindowData::default() };
             let data = std::mem::replace(&mut self.current, fresh);
-            self.older.get_or_insert_default().push(OlderWindow { data, frozen: true });
+            push_exactly(self.older.get_or_insert_default(), OlderWindow { data, frozen: true });
         }
     }
 
@@ -155,6 +155,13 @@ impl HeadSeries {
     pub fn is_idle(&self, cutoff: Window) -> bool {
         self.current.is_empty() && self.older.is_none() && self.current.window < cutoff
     }
+}
+
+/// Adds a window with room for no more: every series gets one at the same time, so three spare
+/// places would be most of the head's memory.
+fn push_exactly(older: &mut Vec<OlderWindow>, old: OlderWindow) {
+    older.reserve_exact(1);
+    older.push(old);
 }
 
 impl WindowData {

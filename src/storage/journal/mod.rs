@@ -33,7 +33,9 @@ const QUEUE_BATCHES_MAX: usize = 1024;
 /// How long a sender waits for a place in the queue before it is told to come back.
 const QUEUE_WAIT: Duration = Duration::from_secs(5);
 /// Batches are gathered into one commit up to this many bytes.
-const COMMIT_BYTES_MAX: usize = 8 << 20;
+const COMMIT_BYTES_MAX: usize = 4 << 20;
+/// Memory the thread keeps between commits; more is only needed when many series are new.
+const KEPT_BYTES: usize = 256 << 10;
 
 /// Told once whether a batch is on disk.
 pub type Acknowledge = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
@@ -269,9 +271,7 @@ impl Writer {
             acknowledge(result.clone());
         }
         stream.clear();
-        if stream.capacity() > 2 * COMMIT_BYTES_MAX {
-            stream.shrink_to(COMMIT_BYTES_MAX);
-        }
+        stream.shrink_to(KEPT_BYTES);
     }
 
     fn rotate(&mut self, sequence: u64, closed: &Sender<ClosedFile>) {

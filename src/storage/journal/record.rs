@@ -31,6 +31,9 @@ const ZSTD_LEVEL: i32 = 1;
 /// Bodies below this stay as they are.
 const COMPRESS_FROM_BYTES: usize = 256;
 
+/// What is said of a series record whose labels are not a valid label set.
+pub const INVALID_LABELS: &str = "series record holds invalid labels";
+
 thread_local! {
     // Their tables take longer to set up than a usual batch takes to go through them.
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
@@ -245,6 +248,28 @@ fn decode_windows(input: &mut Input<'_>) -> Result<Vec<Window>, &'static str> {
     (0..count).map(next).collect()
 }
 
+/// Number and packed labels, not yet validated, of a whole series record; `None` for another kind.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub fn series(record: &[u8]) -> Result<Option<(u32, &[u8])>, &'static str> {
+    match record.split_at_checked(HEADER_BYTES) {
+        Some((header @ [KIND_SERIES, ..], body)) => {
+            check(header, body)?;
+            let (number, packed) = body.split_at_checked(4).ok_or("series record is too short")?;
+            Ok(Some((u32::from_le_bytes(array(number)), packed)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn check(header: &[u8], body: &[u8]) -> Result<(), &'static str> {
+    match crc32fast::hash(body) == u32::from_le_bytes(array(&header[5..9])) {
+        true => Ok(()),
+        false => Err("record checksum does not match"),
+    }
+}
+
 /// The first record of `stream` and its length in bytes; `None` when the stream ends before it does.
 ///
 /// # Errors
@@ -252,21 +277,19 @@ fn decode_windows(input: &mut Input<'_>) -> Result<Vec<Window>, &'static str> {
 pub fn decode(stream: &[u8]) -> Result<Option<(Record, usize)>, &'static str> {
     let Some(length) = length(stream)? else { return Ok(None) };
     let (header, body) = stream[..length].split_at(HEADER_BYTES);
-    if crc32fast::hash(body) != u32::from_le_bytes(array(&header[5..9])) {
-        return Err("record checksum does not match");
-    }
+    check(header, body)?;
     let record = match header[0] {
-        KIND_SERIES => decode_series(body)?,
+        KIND_SERIES => decode_series(&stream[..length])?,
         KIND_SAMPLES => Record::Samples(decode_samples(body)?),
         _ => return Err("record kind is not known"),
     };
     Ok(Some((record, length)))
 }
 
-fn decode_series(body: &[u8]) -> Result<Record, &'static str> {
-    let (number, packed) = body.split_at_checked(4).ok_or("series record is too short")?;
-    let labels = Labels::from_packed(packed).map_err(|_| "series record holds invalid labels")?;
-    Ok(Record::Series(u32::from_le_bytes(array(number)), labels))
+fn decode_series(record: &[u8]) -> Result<Record, &'static str> {
+    let (number, packed) = series(record)?.expect("BUG: the kind was looked at");
+    let labels = Labels::from_packed(packed).map_err(|_| INVALID_LABELS)?;
+    Ok(Record::Series(number, labels))
 }
 
 fn decode_samples(body: &[u8]) -> Result<SamplesRecord, &'static str> {
