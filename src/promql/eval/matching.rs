@@ -3,7 +3,6 @@
 //! Series are matched once for all steps; which of them have a point is looked at step by step.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use hashbrown::HashMap;
 
@@ -15,7 +14,7 @@ use super::super::ast::{Binary, Cardinality, VectorMatching};
 use super::super::error::QueryError;
 use super::block::{Block, Row, is_absent, is_metadata, merge_same_labels};
 use super::context::Context;
-use super::operator::{self, Operand};
+use super::operator::{self, Operand, Outcome};
 
 /// The matching of an operator; all labels, one to one, when nothing else is said.
 pub(crate) fn matching_of(binary: &Binary) -> Cow<'_, VectorMatching> {
@@ -138,11 +137,11 @@ struct Join<'a> {
     notes: &'a mut Notes,
 }
 
-fn operand(row: &Row, step: usize) -> Option<Operand> {
+fn operand(row: &Row, step: usize) -> Option<Operand<'_>> {
     if !is_absent(row.values[step]) {
         return Some(Operand::Float(row.values[step]));
     }
-    row.histogram(step).map(|histogram| Operand::Histogram(Arc::clone(histogram)))
+    row.histogram(step).map(Operand::Histogram)
 }
 
 impl Join<'_> {
@@ -275,11 +274,11 @@ impl Join<'_> {
         place: usize,
         signature: usize,
         step: usize,
-        (many, one): (Operand, Operand),
+        (many, one): (Operand<'_>, Operand<'_>),
     ) -> Result<(), QueryError> {
         let (lhs, rhs) = if self.swapped { (one, many) } else { (many, one) };
         let (op, span) = (self.binary.op, self.binary.span);
-        let Some((value, keep)) = operator::operands(op, &lhs, &rhs, span, self.notes) else {
+        let Some((value, keep)) = operator::operands(op, lhs, rhs, span, self.notes) else {
             return Ok(());
         };
         let matched = self.matched[signature].get_or_insert_with(|| vec![false; self.steps]);
@@ -304,8 +303,8 @@ impl Join<'_> {
             row.values[step] = if keep { 1.0 } else { 0.0 };
         } else if keep {
             match value {
-                Operand::Float(value) => row.values[step] = value,
-                Operand::Histogram(histogram) => row.put_histogram(step, histogram),
+                Outcome::Float(value) => row.values[step] = value,
+                Outcome::Histogram(histogram) => row.put_histogram(step, histogram),
             }
         }
         Ok(())

@@ -13,16 +13,25 @@ use super::super::ast::{BinaryOp, Span};
 use super::super::functions::rate::same_histogram;
 use super::block::SharedHistogram;
 
-/// One operand or result at one step.
+/// One operand at one step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operand<'a> {
+    /// A number.
+    Float(f64),
+    /// A histogram.
+    Histogram(&'a SharedHistogram),
+}
+
+/// The result of an operator at one step.
 #[derive(Clone, Debug)]
-pub(crate) enum Operand {
+pub(crate) enum Outcome {
     /// A number.
     Float(f64),
     /// A histogram.
     Histogram(SharedHistogram),
 }
 
-impl Operand {
+impl Operand<'_> {
     /// The word for it in annotations.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -34,32 +43,35 @@ impl Operand {
 
 /// The result of an operator and whether to keep it; `None` when the operands do not fit, which is
 /// told. Like [`with_float_operator`], a comparison gives its left operand.
+#[inline]
 pub(crate) fn operands(
     op: BinaryOp,
-    lhs: &Operand,
-    rhs: &Operand,
+    lhs: Operand<'_>,
+    rhs: Operand<'_>,
     span: Span,
     notes: &mut Notes,
-) -> Option<(Operand, bool)> {
+) -> Option<(Outcome, bool)> {
     let trims = matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
     match (lhs, rhs) {
         (Operand::Float(a), Operand::Float(b)) if !trims => {
-            let (value, keep) = with_float_operator(op, |f| f(*a, *b));
-            return Some((Operand::Float(value), keep));
+            let (value, keep) = with_float_operator(op, |f| f(a, b));
+            return Some((Outcome::Float(value), keep));
         }
         (Operand::Histogram(a), Operand::Histogram(b)) => match op {
             BinaryOp::Add | BinaryOp::Sub => {
-                return sum(op, a, b, span, notes).map(|h| (Operand::Histogram(h), true));
+                return sum(op, a, b, span, notes).map(|h| (Outcome::Histogram(h), true));
             }
-            BinaryOp::Eq => return Some((lhs.clone(), same_histogram(a, b))),
-            BinaryOp::Ne => return Some((lhs.clone(), !same_histogram(a, b))),
+            BinaryOp::Eq => return Some((Outcome::Histogram(Arc::clone(a)), same_histogram(a, b))),
+            BinaryOp::Ne => {
+                return Some((Outcome::Histogram(Arc::clone(a)), !same_histogram(a, b)));
+            }
             _ => {}
         },
         (Operand::Histogram(histogram), Operand::Float(scalar))
         | (Operand::Float(scalar), Operand::Histogram(histogram)) => {
             let left = matches!(lhs, Operand::Float(_));
-            if let Some(scaled) = with_scalar(op, histogram, *scalar, left) {
-                return Some((Operand::Histogram(Arc::new(scaled)), true));
+            if let Some(scaled) = with_scalar(op, histogram, scalar, left) {
+                return Some((Outcome::Histogram(Arc::new(scaled)), true));
             }
         }
         (Operand::Float(_), Operand::Float(_)) => {}
