@@ -4,6 +4,7 @@
 //! equal.
 
 use super::histogram::{BucketSpan, CUSTOM_BUCKETS_SCHEMA, FloatHistogram};
+use super::histogram_sum::Compensated;
 
 /// One bucket with its bounds and its own (not cumulative) count.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,7 +92,8 @@ fn power_of_two(fraction: f64, exponent: i64) -> f64 {
     fraction * 2f64.powi(half) * 2f64.powi(exponent - half)
 }
 
-fn zero_bucket(histogram: &FloatHistogram) -> Bucket {
+/// The bucket around zero; exponential schemas have one.
+pub fn zero_bucket(histogram: &FloatHistogram) -> Bucket {
     Bucket {
         lower: -histogram.zero_threshold,
         upper: histogram.zero_threshold,
@@ -117,6 +119,86 @@ fn indexes(spans: &[BucketSpan]) -> impl Iterator<Item = i64> {
         next = start + i64::from(span.length);
         start..next
     })
+}
+
+/// The schema of exponential buckets, or [`CUSTOM_BUCKETS_SCHEMA`]; smaller is coarser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Resolution(pub(super) i32);
+
+impl Resolution {
+    /// Whether the buckets have custom bounds.
+    pub(super) fn is_custom(self) -> bool {
+        self.0 == CUSTOM_BUCKETS_SCHEMA
+    }
+
+    /// Distance from zero of the outer bound of exponential bucket `index`.
+    pub(super) fn exponential_bound(self, index: i64) -> f64 {
+        bucket_bound(index, self.0, &[])
+    }
+}
+
+/// A bucket that holds something, while histograms are computed with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Cell {
+    /// Which bucket it is.
+    pub(super) index: i64,
+    /// Observations in it.
+    pub(super) count: Compensated,
+}
+
+/// The buckets that hold something, ascending by index.
+pub(super) fn cells(spans: &[BucketSpan], counts: &[f64]) -> Vec<Cell> {
+    let filled = indexes(spans).zip(counts).filter(|(_, count)| **count != 0.0);
+    filled.map(|(index, count)| Cell { index, count: Compensated::new(*count) }).collect()
+}
+
+/// Spans and counts of the cells that hold something. Indexes come from spans and were only brought
+/// closer to zero since, so distances fit.
+pub(super) fn spans_of(cells: &[Cell]) -> (Vec<BucketSpan>, Vec<f64>) {
+    let (mut spans, mut counts): (Vec<BucketSpan>, Vec<f64>) = (Vec::new(), Vec::new());
+    let mut next = 0i64;
+    for cell in cells {
+        let count = cell.count.total();
+        if count == 0.0 {
+            continue;
+        }
+        let gap = i32::try_from(cell.index - next).unwrap_or(i32::MAX);
+        match spans.last_mut() {
+            Some(span) if gap == 0 => span.length += 1,
+            _ => spans.push(BucketSpan { offset: gap, length: 1 }),
+        }
+        counts.push(count);
+        next = cell.index + 1;
+    }
+    (spans, counts)
+}
+
+/// Merges exponential buckets into those of a coarser resolution.
+pub(super) fn reduce(cells: &mut Vec<Cell>, from: Resolution, to: Resolution) {
+    let shift = i64::from(from.0).saturating_sub(i64::from(to.0)).clamp(0, 63);
+    if shift > 0 {
+        renumber(cells, |index| ((index - 1) >> shift) + 1);
+    }
+}
+
+/// Merges custom buckets into those of `to`, bounds that `from` has, too.
+pub(super) fn merge_custom(cells: &mut Vec<Cell>, from: &[f64], to: &[f64]) {
+    renumber(cells, |index| {
+        let bound = bucket_bound(index, CUSTOM_BUCKETS_SCHEMA, from);
+        to.partition_point(|other| *other < bound) as i64
+    });
+}
+
+/// Gives cells other indexes, in the same order, and joins those with the same one.
+fn renumber(cells: &mut Vec<Cell>, index: impl Fn(i64) -> i64) {
+    cells.iter_mut().for_each(|cell| cell.index = index(cell.index));
+    cells.dedup_by(|next, kept| {
+        let same = next.index == kept.index;
+        if same {
+            kept.count.merge(next.count);
+        }
+        same
+    });
 }
 
 const FINEST_SCHEMA: i32 = 8;

@@ -186,6 +186,62 @@ pub(crate) fn ignored_in_aggregation(operator: &str) -> String {
     format!("ignored histogram in {operator} aggregation")
 }
 
+/// The warning about exponential and custom buckets that should be added up.
+pub(crate) fn mixed_schemas(name: &str) -> String {
+    format!(
+        "vector contains a mix of histograms with exponential and custom buckets schemas for \
+         metric name {}",
+        Quoted(name)
+    )
+}
+
+/// The warning about a gauge histogram where a counter is needed.
+pub(crate) fn not_a_counter(name: &str) -> String {
+    format!("this native histogram metric is not a counter: {}", Quoted(name))
+}
+
+/// The warning about a counter histogram where a gauge is needed.
+pub(crate) fn not_a_gauge(name: &str) -> String {
+    format!("this native histogram metric is not a gauge: {}", Quoted(name))
+}
+
+/// The warning about histograms with contradicting reset hints; `what` is "addition", "subtraction"
+/// or "aggregation".
+pub(crate) fn conflicting_resets(what: &str) -> String {
+    format!("conflicting counter resets during histogram {what}")
+}
+
+/// The info about custom bounds that were not the same; `what` as in [`conflicting_resets`].
+pub(crate) fn reconciled_bounds(what: &str) -> String {
+    format!("mismatched custom buckets were reconciled during {what}")
+}
+
+/// The warning about operands of an operator that have exponential and custom buckets.
+pub(crate) fn incompatible_layout(operator: &str) -> String {
+    format!("incompatible bucket layout encountered for binary operator {operator}")
+}
+
+/// The warning about a sample whose counting began before the sample before it was taken.
+pub(crate) fn overlapping_start(name: &str) -> String {
+    format!(
+        "sample has start time that overlaps with previous sample timestamp for metric {}",
+        Quoted(name)
+    )
+}
+
+/// The warning about classic and native histograms of the same labels.
+pub(crate) const MIXED_CLASSIC_AND_NATIVE: &str =
+    "vector contains a mix of classic and native histograms";
+/// The info about a quantile that NaN observations spoil.
+pub(crate) const QUANTILE_IS_NAN: &str =
+    "input to histogram_quantile has NaN observations, result is NaN";
+/// The info about a quantile that NaN observations move.
+pub(crate) const QUANTILE_IS_SKEWED: &str =
+    "input to histogram_quantile has NaN observations, result is skewed higher";
+/// The info about a fraction without the NaN observations.
+pub(crate) const FRACTION_EXCLUDES_NAN: &str =
+    "input to histogram_fraction has NaN observations, which are excluded from all fractions";
+
 /// The warning about a quantile outside 0..=1.
 pub(crate) fn invalid_quantile(q: f64) -> String {
     format!("quantile value should be between 0 and 1, got {}", go_general(q))

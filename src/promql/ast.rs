@@ -493,6 +493,24 @@ impl Expr {
         }
     }
 
+    /// The expressions it is made of, an aggregation's parameter last; a selector has none.
+    pub fn children(&self) -> Vec<&Expr> {
+        match self {
+            Expr::Number(_)
+            | Expr::String(_)
+            | Expr::VectorSelector(_)
+            | Expr::MatrixSelector(_) => Vec::new(),
+            Expr::Subquery(subquery) => vec![&subquery.expr],
+            Expr::Call(call) => call.args.iter().collect(),
+            Expr::Binary(binary) => vec![&binary.lhs, &binary.rhs],
+            Expr::Unary(unary) => vec![&unary.expr],
+            Expr::Aggregate(aggregate) => {
+                std::iter::once(&aggregate.expr).chain(aggregate.param.as_ref()).collect()
+            }
+            Expr::Paren(paren) => vec![&paren.expr],
+        }
+    }
+
     /// Where the expression stands in the text.
     pub fn span(&self) -> Span {
         match self {

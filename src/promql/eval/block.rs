@@ -68,6 +68,12 @@ impl Row {
         !is_absent(self.values[step]) || self.histogram(step).is_some()
     }
 
+    /// Puts a histogram at `step`.
+    pub(crate) fn put_histogram(&mut self, step: usize, histogram: SharedHistogram) {
+        let at = self.histograms.partition_point(|(other, _)| (*other as usize) < step);
+        self.histograms.insert(at, (step as u32, histogram));
+    }
+
     /// Removes the point at `step`.
     pub(crate) fn clear_step(&mut self, step: usize) {
         self.values[step] = ABSENT;

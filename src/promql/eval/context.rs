@@ -12,6 +12,7 @@ use super::super::features::Features;
 use super::super::functions::number;
 use super::budget::Budget;
 use super::grid::Grid;
+use super::hints;
 
 /// The surroundings of one query.
 pub(crate) struct Context<'a> {
@@ -31,6 +32,8 @@ pub(crate) struct Context<'a> {
     pub(crate) query_step: i64,
     /// What the query may use.
     pub(crate) budget: Budget,
+    /// The selectors of which only totals of histograms are looked at.
+    pub(crate) totals_only: Vec<Span>,
     /// Where series are spread over threads.
     pub(crate) pool: Option<&'a rayon::ThreadPool>,
 }
@@ -45,11 +48,12 @@ pub(crate) struct Shift {
 }
 
 impl<'a> Context<'a> {
-    /// The surroundings of a query over (start, end, step) in ms.
+    /// The surroundings of a query of `expr` over (start, end, step) in ms.
     pub(crate) fn new(
         engine: &'a EngineOptions,
         options: &QueryOptions,
         source: &'a dyn SeriesSource,
+        expr: &Expr,
         (start, end, step): (i64, i64, i64),
     ) -> Context<'a> {
         Context {
@@ -61,6 +65,7 @@ impl<'a> Context<'a> {
             query_end: end,
             query_step: step,
             budget: Budget::new(engine, options),
+            totals_only: hints::totals_only(expr),
             pool: engine.pool.as_deref(),
         }
     }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::model::{SeriesData, is_stale_nan};
+use crate::model::source::HistogramPoint;
+use crate::model::{CounterResetHint, FloatHistogram, SeriesData, is_stale_nan};
 
 use super::super::annotations::{Notes, mixed_range};
 use super::super::ast::Span;
 use super::super::error::QueryError;
 use super::super::functions::extended::Extended;
+use super::super::functions::extended_histogram::interpolate;
+use super::super::functions::histogram_rate::Told;
 use super::block::Row;
 use super::grid::Reach;
-use super::not_supported;
 
 /// What a selector's row shows of the sample it found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,15 +119,22 @@ pub(crate) fn smooth(
     for step in 0..row.values.len() {
         let time = reach.end(step);
         let (oldest, newest) = (time.saturating_sub(lookback), time.saturating_add(lookback));
-        let near = |time: i64| time > oldest && time <= newest;
         let from = data.timestamps.partition_point(|t| *t <= oldest);
         let to = data.timestamps.partition_point(|t| *t <= newest);
         looked_at += (to - from) as u64;
-        if data.histograms.iter().any(|point| near(point.timestamp)) {
-            if from == to {
-                return Err(not_supported("smoothed native histograms"));
+        let first = data.histograms.partition_point(|point| point.timestamp <= oldest);
+        let end = data.histograms.partition_point(|point| point.timestamp <= newest);
+        if first < end {
+            looked_at += (end - first) as u64;
+            if from < to {
+                notes.warn(span, mixed_range(row.labels.metric_name()));
+            } else {
+                let told = Told { name: row.labels.metric_name(), span, notes };
+                if let Some(histogram) = smooth_histogram(&data.histograms[first..end], time, told)
+                {
+                    row.put_histogram(step, Arc::new(histogram));
+                }
             }
-            notes.warn(span, mixed_range(row.labels.metric_name()));
             continue;
         }
         let (timestamps, values) = (&data.timestamps[from..to], &data.values[from..to]);
@@ -140,4 +149,39 @@ pub(crate) fn smooth(
         }
     }
     Ok(looked_at)
+}
+
+/// The histogram at `time` among those around it; beyond the last one that one, its reset hint
+/// without meaning there. Only two gauges are interpolated as gauges.
+fn smooth_histogram(
+    points: &[HistogramPoint],
+    time: i64,
+    mut told: Told<'_>,
+) -> Option<FloatHistogram> {
+    let at = points.partition_point(|point| point.timestamp < time);
+    let point = |at: usize| (points[at].timestamp, points[at].histogram.to_float());
+    if points.get(at).is_some_and(|point| point.timestamp == time) {
+        return Some(point(at).1);
+    }
+    let (from_time, mut from) = point(at.checked_sub(1)?);
+    if at == points.len() {
+        from.counter_reset_hint = CounterResetHint::Unknown;
+        return Some(from);
+    }
+    let (to_time, to) = point(at);
+    let is_gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
+    let counter = !is_gauge(&from) || !is_gauge(&to);
+    match interpolate((from_time, &from), (to_time, &to), time, counter) {
+        Ok((histogram, reconciled)) => {
+            if reconciled {
+                told.reconciled("subtraction");
+                told.reconciled("addition");
+            }
+            Some(histogram)
+        }
+        Err(error) => {
+            told.added(Err(error), "subtraction");
+            None
+        }
+    }
 }

@@ -3,7 +3,6 @@
 //! Series are matched once for all steps; which of them have a point is looked at step by step.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use hashbrown::HashMap;
 
@@ -11,12 +10,11 @@ use crate::model::Labels;
 use crate::model::labels::{METRIC_NAME, push_label};
 
 use super::super::annotations::Notes;
-use super::super::ast::{Binary, BinaryOp, Cardinality, Span, VectorMatching};
+use super::super::ast::{Binary, Cardinality, VectorMatching};
 use super::super::error::QueryError;
-use super::super::functions::rate::same_histogram;
 use super::block::{Block, Row, is_absent, is_metadata, merge_same_labels};
 use super::context::Context;
-use super::{not_supported, operator};
+use super::operator::{self, Operand, Outcome};
 
 /// The matching of an operator; all labels, one to one, when nothing else is said.
 pub(crate) fn matching_of(binary: &Binary) -> Cow<'_, VectorMatching> {
@@ -137,13 +135,6 @@ struct Join<'a> {
     /// Per output row: the steps at which a pair gave a result, kept or not.
     tried: Vec<Vec<bool>>,
     notes: &'a mut Notes,
-}
-
-/// One operand at one step.
-#[derive(Clone, Copy)]
-enum Operand<'a> {
-    Float(f64),
-    Histogram(&'a Arc<crate::model::FloatHistogram>),
 }
 
 fn operand(row: &Row, step: usize) -> Option<Operand<'_>> {
@@ -286,7 +277,10 @@ impl Join<'_> {
         (many, one): (Operand<'_>, Operand<'_>),
     ) -> Result<(), QueryError> {
         let (lhs, rhs) = if self.swapped { (one, many) } else { (many, one) };
-        let Some((value, keep)) = self.compute(lhs, rhs)? else { return Ok(()) };
+        let (op, span) = (self.binary.op, self.binary.span);
+        let Some((value, keep)) = operator::operands(op, lhs, rhs, span, self.notes) else {
+            return Ok(());
+        };
         let matched = self.matched[signature].get_or_insert_with(|| vec![false; self.steps]);
         if self.matching.card == Cardinality::OneToOne {
             if matched[step] {
@@ -309,66 +303,10 @@ impl Join<'_> {
             row.values[step] = if keep { 1.0 } else { 0.0 };
         } else if keep {
             match value {
-                Operand::Float(value) => row.values[step] = value,
-                Operand::Histogram(histogram) => {
-                    row.histograms.push((step as u32, Arc::clone(histogram)));
-                    row.histograms.sort_by_key(|(at, _)| *at);
-                }
+                Outcome::Float(value) => row.values[step] = value,
+                Outcome::Histogram(histogram) => row.put_histogram(step, histogram),
             }
         }
         Ok(())
     }
-
-    /// The result and whether to keep it; `None` when the operands do not fit.
-    fn compute<'h>(
-        &mut self,
-        lhs: Operand<'h>,
-        rhs: Operand<'h>,
-    ) -> Result<Option<(Operand<'h>, bool)>, QueryError> {
-        let op = self.binary.op;
-        match (lhs, rhs) {
-            (Operand::Float(a), Operand::Float(b))
-                if !matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper) =>
-            {
-                let (value, keep) = operator::with_float_operator(op, |f| f(a, b));
-                Ok(Some((Operand::Float(value), keep)))
-            }
-            (Operand::Histogram(a), Operand::Histogram(b))
-                if matches!(op, BinaryOp::Eq | BinaryOp::Ne) =>
-            {
-                Ok(Some((lhs, same_histogram(a, b) == (op == BinaryOp::Eq))))
-            }
-            _ => {
-                refuse_or_note(op, &lhs, &rhs, self.binary.span, self.notes)?;
-                Ok(None)
-            }
-        }
-    }
-}
-
-/// Operands that need histogram arithmetic are refused; those that mean nothing are told.
-fn refuse_or_note(
-    op: BinaryOp,
-    lhs: &Operand<'_>,
-    rhs: &Operand<'_>,
-    span: Span,
-    notes: &mut Notes,
-) -> Result<(), QueryError> {
-    let kind = |operand: &Operand<'_>| match operand {
-        Operand::Float(_) => "float",
-        Operand::Histogram(_) => "histogram",
-    };
-    let (lhs, rhs) = (kind(lhs), kind(rhs));
-    use BinaryOp::{Add, Div, Mul, Sub, TrimLower, TrimUpper};
-    let computes = match (lhs, rhs) {
-        ("histogram", "histogram") => matches!(op, Add | Sub),
-        ("histogram", "float") => matches!(op, Mul | Div | TrimLower | TrimUpper),
-        ("float", "histogram") => op == Mul,
-        _ => false,
-    };
-    if computes {
-        return Err(not_supported(&format!("{lhs} {} {rhs}", op.as_str())));
-    }
-    notes.info(span, operator::incompatible(lhs, op, rhs));
-    Ok(())
 }

@@ -6,11 +6,13 @@
 //! they come. An instant query is a range of one step. Never here: parsing, the clock (but for the
 //! timeout), threads of its own.
 
+pub(crate) mod accumulate;
 mod aggregate;
 pub(crate) mod block;
 mod budget;
 pub(crate) mod context;
 pub(crate) mod grid;
+mod hints;
 pub(crate) mod instant;
 mod invariant;
 mod matching;
@@ -46,7 +48,7 @@ pub(super) fn instant(
     text: &str,
     time: Timestamp,
 ) -> Result<QueryOutput, QueryError> {
-    let context = Context::new(engine, options, source, (time.0, time.0, 0));
+    let context = Context::new(engine, options, source, expr, (time.0, time.0, 0));
     let mut notes = Notes::default();
     let grid = Grid::once(time.0);
     let value = match expr.value_type() {
@@ -73,7 +75,7 @@ pub(super) fn range(
     text: &str,
     (start, end, step): (Timestamp, Timestamp, i64),
 ) -> Result<QueryOutput, QueryError> {
-    let context = Context::new(engine, options, source, (start.0, end.0, step));
+    let context = Context::new(engine, options, source, expr, (start.0, end.0, step));
     let mut notes = Notes::default();
     let grid = Grid::new(start.0, end.0, step);
     let block = if expr.value_type() == ValueType::Scalar {

@@ -1,6 +1,135 @@
-//! Binary operators on two numbers.
+//! Binary operators on two numbers, and on operands of which one is a native histogram.
 
-use super::super::ast::BinaryOp;
+use std::sync::Arc;
+
+use crate::model::histogram_sum::HistogramSum;
+use crate::model::histogram_trim::{Keep, trim};
+use crate::model::{CounterResetHint, FloatHistogram};
+
+use super::super::annotations::{
+    Notes, conflicting_resets, incompatible_layout, reconciled_bounds,
+};
+use super::super::ast::{BinaryOp, Span};
+use super::super::functions::rate::same_histogram;
+use super::block::SharedHistogram;
+
+/// One operand at one step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operand<'a> {
+    /// A number.
+    Float(f64),
+    /// A histogram.
+    Histogram(&'a SharedHistogram),
+}
+
+/// The result of an operator at one step.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// A number.
+    Float(f64),
+    /// A histogram.
+    Histogram(SharedHistogram),
+}
+
+impl Operand<'_> {
+    /// The word for it in annotations.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Operand::Float(_) => "float",
+            Operand::Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// The result of an operator and whether to keep it; `None` when the operands do not fit, which is
+/// told. Like [`with_float_operator`], a comparison gives its left operand.
+#[inline]
+pub(crate) fn operands(
+    op: BinaryOp,
+    lhs: Operand<'_>,
+    rhs: Operand<'_>,
+    span: Span,
+    notes: &mut Notes,
+) -> Option<(Outcome, bool)> {
+    let trims = matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
+    match (lhs, rhs) {
+        (Operand::Float(a), Operand::Float(b)) if !trims => {
+            let (value, keep) = with_float_operator(op, |f| f(a, b));
+            return Some((Outcome::Float(value), keep));
+        }
+        (Operand::Histogram(a), Operand::Histogram(b)) => match op {
+            BinaryOp::Add | BinaryOp::Sub => {
+                return sum(op, a, b, span, notes).map(|h| (Outcome::Histogram(h), true));
+            }
+            BinaryOp::Eq => return Some((Outcome::Histogram(Arc::clone(a)), same_histogram(a, b))),
+            BinaryOp::Ne => {
+                return Some((Outcome::Histogram(Arc::clone(a)), !same_histogram(a, b)));
+            }
+            _ => {}
+        },
+        (Operand::Histogram(histogram), Operand::Float(scalar))
+        | (Operand::Float(scalar), Operand::Histogram(histogram)) => {
+            let left = matches!(lhs, Operand::Float(_));
+            if let Some(scaled) = with_scalar(op, histogram, scalar, left) {
+                return Some((Outcome::Histogram(Arc::new(scaled)), true));
+            }
+        }
+        (Operand::Float(_), Operand::Float(_)) => {}
+    }
+    notes.info(span, incompatible(lhs.kind(), op, rhs.kind()));
+    None
+}
+
+/// A histogram and a number, which stands on the left if `left`; `None` when they do not fit.
+pub(crate) fn with_scalar(
+    op: BinaryOp,
+    histogram: &FloatHistogram,
+    scalar: f64,
+    left: bool,
+) -> Option<FloatHistogram> {
+    match op {
+        BinaryOp::TrimUpper if !left => return Some(trim(histogram, scalar, Keep::Below)),
+        BinaryOp::TrimLower if !left => return Some(trim(histogram, scalar, Keep::Above)),
+        _ => {}
+    }
+    let mut result = HistogramSum::new(histogram);
+    match op {
+        BinaryOp::Mul => result.multiply(scalar),
+        BinaryOp::Div if !left => result.divide(scalar),
+        _ => return None,
+    }
+    Some(result.finish())
+}
+
+/// The sum or difference of two histograms; `None` with a warning when there is none.
+fn sum(
+    op: BinaryOp,
+    lhs: &FloatHistogram,
+    rhs: &FloatHistogram,
+    span: Span,
+    notes: &mut Notes,
+) -> Option<SharedHistogram> {
+    let mut result = HistogramSum::new(lhs);
+    let (added, what) = if op == BinaryOp::Add {
+        (result.add(rhs), "addition")
+    } else {
+        let added = result.subtract(rhs);
+        result.set_hint(CounterResetHint::Gauge);
+        (added, "subtraction")
+    };
+    let Ok(added) = added else {
+        notes.warn(span, incompatible_layout(op.as_str()));
+        return None;
+    };
+    if added.resets_conflict {
+        notes.warn(span, conflicting_resets(what));
+        return None;
+    }
+    if added.bounds_reconciled {
+        notes.info(span, reconciled_bounds(what));
+    }
+    Some(Arc::new(result.finish()))
+}
 
 /// Whether the operator makes another metric of its operand, so the name goes.
 pub(crate) fn changes_metric(op: BinaryOp) -> bool {

@@ -17,6 +17,7 @@ use super::block::{
 };
 use super::context::Context;
 use super::grid::{Grid, Reach};
+use super::hints;
 use super::instant::{self, Show};
 use super::rowmap::RowMap;
 use super::window::{RangeCall, RangeFunction, RangeRow, drop_stale};
@@ -58,6 +59,8 @@ pub(crate) struct Pipeline {
     pub(crate) steps: usize,
     /// Whether the base drops the metric name.
     pub(crate) drops_name: bool,
+    /// Whether resets of histograms are made explicit.
+    pub(crate) detects_resets: bool,
     /// Whether all series have the same metric name, so that dropping it makes no duplicates.
     pub(crate) name_pinned: bool,
 }
@@ -178,6 +181,9 @@ impl Pipeline {
     ) -> Result<(), QueryError> {
         self.read(index, data, row)?;
         report.read = report.read.max(data.len() as u64);
+        if self.detects_resets && !data.histograms.is_empty() {
+            hints::detect_resets(data);
+        }
         match &self.base {
             Base::Instant(reach, show) => {
                 report.looked_at += instant::fill(data, *reach, context.lookback_ms, *show, row);

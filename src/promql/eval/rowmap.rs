@@ -1,5 +1,7 @@
 //! Operations that change one row at a time: functions of one number and vector-scalar operators.
 
+use std::sync::Arc;
+
 use super::super::annotations::Notes;
 use super::super::ast::{BinaryOp, Span};
 use super::super::error::QueryError;
@@ -54,7 +56,10 @@ impl RowMap {
     pub(crate) fn apply(&self, row: &mut Row, notes: &mut Notes) -> Result<(), QueryError> {
         match self {
             RowMap::Negate => {
-                refuse_histograms(row, "unary minus on native histograms")?;
+                for (_, histogram) in &mut row.histograms {
+                    let negated = operator::with_scalar(BinaryOp::Mul, histogram, -1.0, true);
+                    *histogram = Arc::new(negated.expect("BUG: histograms can be multiplied"));
+                }
                 each(&mut row.values, |_, value| -value);
             }
             RowMap::Math(f) => {
@@ -106,13 +111,9 @@ fn clamp(value: f64, low: f64, high: f64) -> f64 {
     if high < low { ABSENT } else { number::max(low, number::min(high, value)) }
 }
 
-fn refuse_histograms(row: &Row, what: &str) -> Result<(), QueryError> {
-    if row.histograms.is_empty() { Ok(()) } else { Err(QueryError::NotSupported(what.to_owned())) }
-}
-
 impl ScalarOperand {
     fn apply(&self, row: &mut Row, notes: &mut Notes) -> Result<(), QueryError> {
-        self.apply_histograms(row, notes)?;
+        self.apply_histograms(row, notes);
         let float_only = matches!(self.op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
         if float_only && row.values.iter().any(|value| !is_absent(*value)) {
             notes.info(self.span, operator::incompatible("float", self.op, "float"));
@@ -137,22 +138,16 @@ impl ScalarOperand {
         Ok(())
     }
 
-    fn apply_histograms(&self, row: &mut Row, notes: &mut Notes) -> Result<(), QueryError> {
-        if row.histograms.is_empty() {
-            return Ok(());
+    fn apply_histograms(&self, row: &mut Row, notes: &mut Notes) {
+        for (step, histogram) in std::mem::take(&mut row.histograms) {
+            let scalar = self.values[step as usize];
+            if let Some(h) = operator::with_scalar(self.op, &histogram, scalar, self.left) {
+                row.histograms.push((step, Arc::new(h)));
+            } else {
+                let (lhs, rhs) =
+                    if self.left { ("float", "histogram") } else { ("histogram", "float") };
+                notes.info(self.span, operator::incompatible(lhs, self.op, rhs));
+            }
         }
-        let (lhs, rhs) = if self.left { ("float", "histogram") } else { ("histogram", "float") };
-        let computes = match self.op {
-            BinaryOp::Mul => true,
-            BinaryOp::Div | BinaryOp::TrimUpper | BinaryOp::TrimLower => !self.left,
-            _ => false,
-        };
-        if computes {
-            let what = format!("{lhs} {} {rhs}", self.op.as_str());
-            return Err(QueryError::NotSupported(what));
-        }
-        row.histograms.clear();
-        notes.info(self.span, operator::incompatible(lhs, self.op, rhs));
-        Ok(())
     }
 }

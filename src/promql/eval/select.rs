@@ -154,6 +154,7 @@ fn instant_pipeline(
         maps: Vec::new(),
         steps: grid.steps,
         drops_name: false,
+        detects_resets: context.totals_only.contains(&selector.span),
         name_pinned: pins_name(&selector.matchers),
     })
 }
@@ -202,6 +203,7 @@ pub(super) fn range_pipeline(
                 maps: Vec::new(),
                 steps: grid.steps,
                 drops_name,
+                detects_resets: context.totals_only.contains(&selector.vector.span),
                 name_pinned: pins_name(&selector.vector.matchers),
             })
         }
@@ -217,6 +219,7 @@ pub(super) fn range_pipeline(
                 maps: Vec::new(),
                 steps: grid.steps,
                 drops_name,
+                detects_resets: false,
                 name_pinned: false,
             })
         }

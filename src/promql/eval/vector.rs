@@ -70,7 +70,6 @@ fn evaluate_call(
             Ok(Block::from_scalar(grid.times().map(|ms| f((ms / 1000) as f64)).collect()))
         }
         Evaluation::Timestamp(Show::StartTimestamp) => Ok(Block::default()),
-        Evaluation::Missing => Err(not_supported(call.function.name)),
         _ => match (row_map(context, call, grid, notes)?, call.args.first()) {
             (Some(operation), Some(argument)) => {
                 let block = vector(context, argument, grid, notes)?;

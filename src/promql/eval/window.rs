@@ -89,6 +89,8 @@ pub(crate) struct Window<'a> {
     pub(crate) histograms: &'a [HistogramPoint],
     /// Index of the first float sample in the series.
     pub(crate) first: usize,
+    /// Index of the first histogram in the series.
+    pub(crate) first_histogram: usize,
     /// Start of the window, exclusive, in ms.
     pub(crate) start: i64,
     /// End of the window, inclusive, in ms.
@@ -148,6 +150,7 @@ impl RangeRow<'_> {
                 values: &data.values[floats.from..floats.to],
                 histograms: &data.histograms[histograms.from..histograms.to],
                 first: floats.from,
+                first_histogram: histograms.from,
                 start,
                 end,
                 step,

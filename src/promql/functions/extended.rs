@@ -3,8 +3,9 @@
 
 use super::super::annotations::mixed_range;
 use super::super::error::QueryError;
-use super::super::eval::not_supported;
 use super::super::eval::window::{Point, RangeRow, Window};
+use super::extended_histogram;
+use super::histogram_rate::{Histograms, Told};
 
 /// Float samples of an extended range, its edges, and how it treats them.
 #[derive(Clone, Copy)]
@@ -27,18 +28,24 @@ pub(super) fn rate(
     counter: bool,
     per_second: bool,
 ) -> Result<(), QueryError> {
-    let call = row.call;
+    let (data, call) = (row.data, row.call);
     let name = row.metric_name().to_owned();
+    let seconds = call.range as f64 / 1000.0;
+    let mut histograms = None;
     row.each(|window, notes| {
         if !window.histograms.is_empty() {
-            if window.values.is_empty() {
-                return Err(not_supported("rate of native histograms"));
+            if !window.values.is_empty() {
+                notes.warn(call.first_arg, mixed_range(&name));
+                return Ok(Point::Absent);
             }
-            notes.warn(call.first_arg, mixed_range(&name));
-            return Ok(Point::Absent);
+            let histograms =
+                histograms.get_or_insert_with(|| Histograms::with_events(data, |_, _| false));
+            let told = Told { name: &name, span: call.first_arg, notes };
+            let how = (call.smoothed(), counter);
+            let per_seconds = per_second.then_some(seconds);
+            return Ok(extended_histogram::rate(histograms, window, how, per_seconds, told));
         }
         let change = extended(window, call.smoothed()).change(counter);
-        let seconds = call.range as f64 / 1000.0;
         Ok(Point::from(change.map(|c| if per_second { c / seconds } else { c })))
     })
 }
@@ -56,7 +63,7 @@ fn extended<'a>(window: &Window<'a>, smoothed: bool) -> Extended<'a> {
 impl Extended<'_> {
     /// Indices of the first and last sample that matter; `None` when all lie before the range or
     /// all after it.
-    fn ends(&self) -> Option<(usize, usize)> {
+    pub(super) fn ends(&self) -> Option<(usize, usize)> {
         let newest = self.timestamps.len() - 1;
         let older = &self.timestamps[..newest];
         let first = older.partition_point(|time| *time <= self.start).saturating_sub(1);
@@ -152,6 +159,7 @@ pub(super) fn anchored<'a>(window: &Window<'a>) -> Option<Window<'a>> {
         values: &window.values[float..],
         histograms: &window.histograms[histogram..],
         first: window.first + float,
+        first_histogram: window.first_histogram + histogram,
         ..*window
     })
 }

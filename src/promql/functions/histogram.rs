@@ -1,38 +1,44 @@
-//! `histogram_quantile`, `histogram_quantiles` and `histogram_fraction` of classic histograms: one
-//! series a bucket, its upper bound in the label `le`.
+//! `histogram_quantile`, `histogram_quantiles` and `histogram_fraction`, of native histograms and of
+//! classic ones: one series a bucket, its upper bound in the label `le`.
 
 use std::collections::HashMap;
 
-use crate::model::Labels;
 use crate::model::labels::{METRIC_NAME, Quoted};
+use crate::model::{FloatHistogram, Labels};
 
-use super::super::annotations::{Detail, Monotonicity, Notes, for_metric, invalid_quantile};
+use super::super::annotations::{
+    Detail, MIXED_CLASSIC_AND_NATIVE, Monotonicity, Notes, for_metric, invalid_quantile,
+};
 use super::super::ast::{Call, Span};
 use super::super::error::QueryError;
 use super::super::eval::block::{Block, Row, is_absent};
 use super::super::eval::context::{Context, unwrap_parens};
 use super::super::eval::grid::Grid;
 use super::super::eval::pipeline::drop_names;
-use super::super::eval::{not_supported, scalar, string, vector};
-use super::number;
+use super::super::eval::{scalar, string, vector};
+use super::classic::{Bucket, bucket_fraction, bucket_quantile};
+use super::{native, number};
 
-/// Counts that differ relatively less than this are the same: float addition is not exact.
-const SMALL_DELTA: f64 = 1e-12;
 /// The label that holds a bucket's upper bound.
 const BUCKET_LABEL: &str = "le";
-
-/// One bucket at one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Bucket {
-    upper: f64,
-    count: f64,
-}
 
 /// The series of one histogram.
 struct Classic {
     labels: Labels,
     /// Upper bound and row of each bucket, ascending by bound.
     buckets: Vec<(f64, usize)>,
+}
+
+/// The histograms among the rows of an argument.
+struct Histograms<'a> {
+    context: &'a Context<'a>,
+    block: &'a Block,
+    /// Where the argument stands.
+    span: Span,
+    grid: Grid,
+    classics: Vec<Classic>,
+    /// Rows with native histograms, and the classic histogram with the same labels.
+    natives: Vec<(usize, Option<usize>)>,
 }
 
 /// `histogram_quantile(q, v)`
@@ -46,12 +52,8 @@ pub(super) fn quantile(
     note_quantiles(&q, unwrap_parens(&call.args[0]).span(), notes);
     let span = unwrap_parens(&call.args[1]).span();
     let block = vector(context, &call.args[1], grid, notes)?;
-    let classics = classics(context, &block, span, "histogram_quantile", notes)?;
-    let mut rows = Vec::new();
-    for classic in &classics {
-        rows.push(quantile_row(context, classic, &block, &q, (grid, span), notes));
-    }
-    finish(context, rows, &block)
+    let histograms = Histograms::of(context, &block, (grid, span), notes);
+    finish(context, histograms.quantiles(&q, notes), &block)
 }
 
 /// `histogram_quantiles(v, label, q...)`: one series for each quantile.
@@ -70,11 +72,10 @@ pub(super) fn quantiles(
         columns.push(q);
     }
     let block = vector(context, &call.args[0], grid, notes)?;
-    let classics = classics(context, &block, span, "histogram_quantiles", notes)?;
+    let histograms = Histograms::of(context, &block, (grid, span), notes);
     let mut rows = Vec::new();
     for q in &columns {
-        for classic in &classics {
-            let row = quantile_row(context, classic, &block, q, (grid, span), notes);
+        for row in histograms.quantiles(q, notes) {
             split_by_quantile(row, label, q, &mut rows)?;
         }
     }
@@ -92,33 +93,13 @@ pub(super) fn fraction(
     let upper = scalar(context, &call.args[1], grid, notes)?;
     let span = unwrap_parens(&call.args[2]).span();
     let block = vector(context, &call.args[2], grid, notes)?;
-    let mut rows = Vec::new();
-    let mut buckets = Vec::new();
-    for classic in classics(context, &block, span, "histogram_fraction", notes)? {
-        let mut row = new_row(&classic, grid);
-        for step in 0..grid.steps {
-            if classic.at(&block, step, &mut buckets) {
-                row.values[step] = bucket_fraction(lower[step], upper[step], &mut buckets);
-            }
-        }
-        rows.push(row);
-    }
+    let histograms = Histograms::of(context, &block, (grid, span), notes);
+    let rows = histograms.rows(
+        notes,
+        |step, histogram| native::fraction(lower[step], upper[step], histogram),
+        |step, _, buckets, _| bucket_fraction(lower[step], upper[step], buckets),
+    );
     finish(context, rows, &block)
-}
-
-/// `histogram_stddev(v)` and `histogram_stdvar(v)`, of native histograms only: floats are dropped.
-pub(super) fn stddev(
-    context: &Context<'_>,
-    call: &Call,
-    grid: Grid,
-    notes: &mut Notes,
-) -> Result<Block, QueryError> {
-    let block = vector(context, &call.args[0], grid, notes)?;
-    if block.rows.iter().any(|row| !row.histograms.is_empty()) {
-        return Err(not_supported(call.function.name));
-    }
-    context.budget.release(block.samples());
-    Ok(Block::default())
 }
 
 fn note_quantiles(column: &[f64], span: Span, notes: &mut Notes) {
@@ -127,8 +108,8 @@ fn note_quantiles(column: &[f64], span: Span, notes: &mut Notes) {
     }
 }
 
-fn new_row(classic: &Classic, grid: Grid) -> Row {
-    Row { drop_name: true, ..Row::new(classic.labels.clone(), grid.steps) }
+fn new_row(labels: &Labels, grid: Grid) -> Row {
+    Row { drop_name: true, ..Row::new(labels.clone(), grid.steps) }
 }
 
 fn finish(context: &Context<'_>, mut rows: Vec<Row>, input: &Block) -> Result<Block, QueryError> {
@@ -142,36 +123,107 @@ fn finish(context: &Context<'_>, mut rows: Vec<Row>, input: &Block) -> Result<Bl
     Ok(block)
 }
 
-/// The histograms among the rows, in the order of their first buckets.
-fn classics(
-    context: &Context<'_>,
-    block: &Block,
-    span: Span,
-    function: &str,
-    notes: &mut Notes,
-) -> Result<Vec<Classic>, QueryError> {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
-    let mut classics: Vec<Classic> = Vec::new();
-    for (at, row) in block.rows.iter().enumerate() {
-        if !row.histograms.is_empty() {
-            return Err(not_supported(&format!("{function} of native histograms")));
+impl<'a> Histograms<'a> {
+    /// The histograms of `block`, classic ones in the order of their first buckets.
+    fn of(
+        context: &'a Context<'_>,
+        block: &'a Block,
+        (grid, span): (Grid, Span),
+        notes: &mut Notes,
+    ) -> Histograms<'a> {
+        let mut places: HashMap<Labels, usize> = HashMap::new();
+        let mut classics: Vec<Classic> = Vec::new();
+        for (at, row) in block.rows.iter().enumerate() {
+            if !row.histograms.is_empty() && row.values.iter().all(|value| is_absent(*value)) {
+                continue;
+            }
+            let text = row.labels.value(BUCKET_LABEL);
+            let Ok(upper) = text.parse::<f64>() else {
+                notes.warn(span, bad_bucket(context, &row.labels));
+                continue;
+            };
+            let labels = row.labels.filter(|name| name != BUCKET_LABEL);
+            let place = *places.entry(labels.clone()).or_insert(classics.len());
+            if place == classics.len() {
+                classics.push(Classic { labels, buckets: Vec::new() });
+            }
+            classics[place].buckets.push((upper, at));
         }
-        let text = row.labels.value(BUCKET_LABEL);
-        let Ok(upper) = text.parse::<f64>() else {
-            notes.warn(span, bad_bucket(context, &row.labels));
-            continue;
-        };
-        let labels = row.labels.filter(|name| name != BUCKET_LABEL);
-        let place = *places.entry(labels.clone()).or_insert(classics.len());
-        if place == classics.len() {
-            classics.push(Classic { labels, buckets: Vec::new() });
+        for classic in &mut classics {
+            classic.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
-        classics[place].buckets.push((upper, at));
+        let rows = block.rows.iter().enumerate().filter(|(_, row)| !row.histograms.is_empty());
+        let natives = rows.map(|(at, row)| (at, places.get(&row.labels).copied())).collect();
+        Histograms { context, block, span, grid, classics, natives }
     }
-    for classic in &mut classics {
-        classic.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+
+    /// A row for each histogram. `native` gives a number and what is to be told of it, `classic`
+    /// is given the buckets of one step and the histogram's name. Where a series has both kinds at
+    /// one step there is no result.
+    fn rows(
+        &self,
+        notes: &mut Notes,
+        native: impl Fn(usize, &FloatHistogram) -> native::Told,
+        classic: impl Fn(usize, &str, &mut Vec<Bucket>, &mut Notes) -> f64,
+    ) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let mut buckets = Vec::new();
+        let mut conflicts: Vec<(usize, usize)> = Vec::new();
+        for (at, rival) in &self.natives {
+            let input = &self.block.rows[*at];
+            let mut row = new_row(&input.labels, self.grid);
+            let name = self.name(&input.labels);
+            for (step, histogram) in &input.histograms {
+                let step = *step as usize;
+                let rival = rival.filter(|r| self.classics[*r].at(self.block, step, &mut buckets));
+                if let Some(rival) = rival {
+                    notes.warn(self.span, for_metric(MIXED_CLASSIC_AND_NATIVE, name));
+                    conflicts.push((rival, step));
+                    continue;
+                }
+                let (value, note) = native(step, histogram);
+                row.values[step] = value;
+                if let Some(text) = note {
+                    notes.info(self.span, for_metric(text, name));
+                }
+            }
+            rows.push(row);
+        }
+        for (number, histogram) in self.classics.iter().enumerate() {
+            let mut row = new_row(&histogram.labels, self.grid);
+            let name = self.name(&histogram.labels);
+            for step in 0..self.grid.steps {
+                let lost = !conflicts.is_empty() && conflicts.contains(&(number, step));
+                if !lost && histogram.at(self.block, step, &mut buckets) {
+                    row.values[step] = classic(step, name, &mut buckets, notes);
+                }
+            }
+            rows.push(row);
+        }
+        rows
     }
-    Ok(classics)
+
+    /// A row of quantiles for each histogram; `q` has a value a step.
+    fn quantiles(&self, q: &[f64], notes: &mut Notes) -> Vec<Row> {
+        self.rows(
+            notes,
+            |step, histogram| native::quantile(q[step], histogram),
+            |step, name, buckets, notes| {
+                let (value, repair) = bucket_quantile(q[step], buckets);
+                if let Some(repair) = repair {
+                    let times = (self.grid.time(step), self.grid.time(step));
+                    let detail = Detail::Monotonicity(Monotonicity { times, ..repair });
+                    notes.add(false, self.span, for_metric(MONOTONICITY, name), detail);
+                }
+                value
+            },
+        )
+    }
+
+    /// The metric name as far as it is not dropped yet.
+    fn name<'l>(&self, labels: &'l Labels) -> &'l str {
+        if self.context.features.delayed_name_removal { labels.metric_name() } else { "" }
+    }
 }
 
 fn bad_bucket(context: &Context<'_>, labels: &Labels) -> String {
@@ -195,36 +247,6 @@ impl Classic {
         }
         !buckets.is_empty()
     }
-}
-
-fn quantile_row(
-    context: &Context<'_>,
-    classic: &Classic,
-    block: &Block,
-    q: &[f64],
-    (grid, span): (Grid, Span),
-    notes: &mut Notes,
-) -> Row {
-    let mut row = new_row(classic, grid);
-    let mut buckets = Vec::new();
-    for step in 0..grid.steps {
-        if !classic.at(block, step, &mut buckets) {
-            continue;
-        }
-        let (value, repair) = bucket_quantile(q[step], &mut buckets);
-        row.values[step] = value;
-        if let Some(repair) = repair {
-            let name = if context.features.delayed_name_removal {
-                classic.labels.metric_name()
-            } else {
-                ""
-            };
-            let times = (grid.time(step), grid.time(step));
-            let detail = Detail::Monotonicity(Monotonicity { times, ..repair });
-            notes.add(false, span, for_metric(MONOTONICITY, name), detail);
-        }
-    }
-    row
 }
 
 const MONOTONICITY: &str = "input to histogram_quantile needed to be fixed for monotonicity (see \
@@ -253,162 +275,4 @@ fn split_by_quantile(
         rows[place].values[step] = *value;
     }
     Ok(())
-}
-
-/// The quantile, interpolated linearly within its bucket, and what had to be repaired
-/// (`promql/quantile.go`, `BucketQuantile`).
-fn bucket_quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Monotonicity>) {
-    if q.is_nan() {
-        return (f64::NAN, None);
-    }
-    if q < 0.0 {
-        return (f64::NEG_INFINITY, None);
-    }
-    if q > 1.0 {
-        return (f64::INFINITY, None);
-    }
-    if buckets.last().is_none_or(|bucket| bucket.upper != f64::INFINITY) {
-        return (f64::NAN, None);
-    }
-    coalesce(buckets);
-    let repair = make_monotonic(buckets);
-    let observations = buckets[buckets.len() - 1].count;
-    if buckets.len() < 2 || observations == 0.0 {
-        return (f64::NAN, repair);
-    }
-    (interpolate(q * observations, buckets), repair)
-}
-
-fn interpolate(rank: f64, buckets: &[Bucket]) -> f64 {
-    let last = buckets.len() - 1;
-    let at = buckets[..last].partition_point(|bucket| !(bucket.count >= rank));
-    if at == last {
-        return buckets[last - 1].upper;
-    }
-    let bucket = buckets[at];
-    if at == 0 && bucket.upper <= 0.0 {
-        return bucket.upper;
-    }
-    let below = if at > 0 { buckets[at - 1] } else { Bucket { upper: 0.0, count: 0.0 } };
-    let (count, rank) = (bucket.count - below.count, rank - below.count);
-    below.upper + (bucket.upper - below.upper) * (rank / count)
-}
-
-/// Adds up buckets with the same bound.
-fn coalesce(buckets: &mut Vec<Bucket>) {
-    buckets.dedup_by(|next, kept| {
-        let same = next.upper == kept.upper;
-        if same {
-            kept.count += next.count;
-        }
-        same
-    });
-}
-
-/// Evens out small differences silently and removes decreases; tells of the latter.
-fn make_monotonic(buckets: &mut [Bucket]) -> Option<Monotonicity> {
-    let mut repair: Option<Monotonicity> = None;
-    let mut before = buckets[0].count;
-    for bucket in &mut buckets[1..] {
-        let count = bucket.count;
-        if count == before {
-            continue;
-        }
-        let small = almost_equal(before, count);
-        if !small && !(count < before) {
-            before = count;
-            continue;
-        }
-        bucket.count = before;
-        if !small {
-            let diff = before - count;
-            let old = repair.map_or((bucket.upper, bucket.upper, diff), |r| {
-                (r.buckets.0, r.buckets.1, r.diff_max)
-            });
-            let bounds = (old.0.min(bucket.upper), old.1.max(bucket.upper));
-            let diff_max = old.2.max(diff);
-            repair = Some(Monotonicity { times: (0, 0), buckets: bounds, diff_max, count: 1 });
-        }
-    }
-    repair
-}
-
-/// Relative equality as in Prometheus' `util/almost`.
-fn almost_equal(a: f64, b: f64) -> bool {
-    if a == b || (a.is_nan() && b.is_nan()) {
-        return true;
-    }
-    let (sum, diff) = (a.abs() + b.abs(), (a - b).abs());
-    if a == 0.0 || b == 0.0 || sum < f64::MIN_POSITIVE {
-        return diff < SMALL_DELTA * f64::MIN_POSITIVE;
-    }
-    diff / sum.min(f64::MAX) < SMALL_DELTA
-}
-
-/// The fraction of observations between the bounds (`promql/quantile.go`, `BucketFraction`).
-fn bucket_fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
-    if buckets.last().is_none_or(|bucket| bucket.upper != f64::INFINITY) {
-        return f64::NAN;
-    }
-    coalesce(buckets);
-    let count = buckets[buckets.len() - 1].count;
-    if count == 0.0 || lower.is_nan() || upper.is_nan() {
-        return f64::NAN;
-    }
-    if lower >= upper {
-        return 0.0;
-    }
-    let rank = |bound| rank_of(bound, buckets).filter(|rank| !(*rank > count)).unwrap_or(count);
-    (rank(upper) - rank(lower)) / count
-}
-
-/// How many observations lie below `bound`; `None` when it lies above all buckets.
-fn rank_of(bound: f64, buckets: &[Bucket]) -> Option<f64> {
-    let mut rank = 0.0;
-    let mut low = if buckets[0].upper <= 0.0 { f64::NEG_INFINITY } else { 0.0 };
-    for bucket in buckets {
-        if low >= bound {
-            return Some(rank);
-        }
-        if bucket.upper > bound {
-            if low == f64::NEG_INFINITY {
-                return Some(bucket.count);
-            }
-            return Some(rank + (bucket.count - rank) * (bound - low) / (bucket.upper - low));
-        }
-        (rank, low) = (bucket.count, bucket.upper);
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn buckets(pairs: &[(f64, f64)]) -> Vec<Bucket> {
-        pairs.iter().map(|(upper, count)| Bucket { upper: *upper, count: *count }).collect()
-    }
-
-    #[test]
-    fn quantiles_interpolate_within_a_bucket() {
-        let mut b = buckets(&[(1.0, 10.0), (2.0, 20.0), (f64::INFINITY, 20.0)]);
-        assert_eq!(bucket_quantile(0.75, &mut b).0, 1.5);
-        assert_eq!(bucket_quantile(1.0, &mut b.clone()).0, 2.0);
-        assert!(bucket_quantile(0.5, &mut buckets(&[(1.0, 1.0)])).0.is_nan(), "no +Inf bucket");
-    }
-
-    #[test]
-    fn decreases_are_repaired_and_told() {
-        let mut b = buckets(&[(1.0, 10.0), (2.0, 8.0), (f64::INFINITY, 12.0)]);
-        let repair = bucket_quantile(0.5, &mut b).1.expect("a repair");
-        assert_eq!((repair.buckets, repair.diff_max), ((2.0, 2.0), 2.0));
-        assert_eq!(b[1].count, 10.0);
-    }
-
-    #[test]
-    fn fractions_count_between_bounds() {
-        let mut b = buckets(&[(1.0, 10.0), (2.0, 20.0), (f64::INFINITY, 20.0)]);
-        assert_eq!(bucket_fraction(0.5, 1.5, &mut b), 0.5);
-        assert_eq!(bucket_fraction(2.0, 1.0, &mut b), 0.0);
-    }
 }

@@ -2,11 +2,16 @@
 //! read.
 
 mod absent;
+mod classic;
 mod date;
 pub(crate) mod extended;
+pub(crate) mod extended_histogram;
 mod histogram;
+pub(crate) mod histogram_rate;
+mod info;
 pub(crate) mod labels;
 mod math;
+mod native;
 pub(crate) mod number;
 mod over_time;
 pub(crate) mod rate;
@@ -74,8 +79,6 @@ pub(crate) enum Evaluation {
     Scalar(ScalarFunction),
     /// To a vector, in a way of its own.
     Vector(VectorFunction),
-    /// Not in this version.
-    Missing,
 }
 
 /// A function that gives one number a step.
@@ -99,8 +102,7 @@ impl Evaluation {
 impl Function {
     /// Whether a query may call the function and gets a value from it.
     pub fn is_available(&self, features: &Features) -> bool {
-        let missing = matches!(self.evaluation, Evaluation::Missing);
-        !missing && (!self.experimental || features.experimental_functions)
+        !self.experimental || features.experimental_functions
     }
 }
 
@@ -198,13 +200,13 @@ pub static FUNCTIONS: &[Function] = &[
         Vector,
         Eval::Vector(histogram::quantiles),
     ),
-    function("histogram_stddev", &[Vector], (1, 1), Vector, Eval::Vector(histogram::stddev)),
-    function("histogram_stdvar", &[Vector], (1, 1), Vector, Eval::Vector(histogram::stddev)),
+    function("histogram_stddev", &[Vector], (1, 1), Vector, Eval::Histogram(native::deviation)),
+    function("histogram_stdvar", &[Vector], (1, 1), Vector, Eval::Histogram(native::variance)),
     function("histogram_sum", &[Vector], (1, 1), Vector, Eval::Histogram(|h| h.sum)),
     function("hour", &[Vector], (0, 1), Vector, Eval::Date(date::hour)),
     function("idelta", &[Matrix], (1, 1), Vector, Eval::Range(rate::idelta)),
     function("increase", &[Matrix], (1, 1), Vector, Eval::Range(rate::increase)),
-    experimental("info", &[Vector, Vector], (1, 2), Vector, Eval::Missing),
+    experimental("info", &[Vector, Vector], (1, 2), Vector, Eval::Vector(info::info)),
     function("irate", &[Matrix], (1, 1), Vector, Eval::Range(rate::irate)),
     function(
         "label_join",

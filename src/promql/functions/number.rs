@@ -1,18 +1,6 @@
 //! Numbers the way Go computes and prints them, where the IEEE operations of Rust differ.
 
-/// Compensated addition after Kahan and Neumaier: adds `inc` to the running (sum, compensation).
-#[inline]
-pub(crate) fn kahan_add(inc: f64, sum: f64, compensation: f64) -> (f64, f64) {
-    let total = sum + inc;
-    let compensation = if total.is_infinite() {
-        0.0
-    } else if sum.abs() >= inc.abs() {
-        compensation + ((sum - total) + inc)
-    } else {
-        compensation + ((inc - total) + sum)
-    };
-    (total, compensation)
-}
+pub(crate) use crate::model::histogram_sum::kahan_add;
 
 /// The larger one; NaN unless the other is +Inf.
 pub(crate) fn max(a: f64, b: f64) -> f64 {

@@ -2,10 +2,17 @@
 
 use std::sync::Arc;
 
-use super::super::annotations::{Notes, ignored_in_mixed_range, invalid_quantile, mixed_range};
+use crate::model::FloatHistogram;
+use crate::model::histogram_sum::IncompatibleBuckets;
+
+use super::super::annotations::{
+    Notes, ignored_in_mixed_range, invalid_quantile, mixed_range, mixed_schemas,
+};
 use super::super::ast::Span;
 use super::super::error::QueryError;
+use super::super::eval::accumulate::Accumulator;
 use super::super::eval::window::{Point, RangeRow, Window};
+use super::histogram_rate::Histograms;
 use super::number::{self, kahan_add};
 
 /// Runs `f` over the floats of each window that has some, and says so when histograms are passed
@@ -31,35 +38,53 @@ pub(super) fn note_ignored(window: &Window<'_>, name: &str, span: Span, notes: &
     }
 }
 
-/// Runs `f` over windows of floats; windows with both kinds are dropped with a warning.
+/// Adds a histogram to those before it.
+type Add = fn(&mut Accumulator, &FloatHistogram) -> Result<(), IncompatibleBuckets>;
+
+/// Runs `floats` over windows of floats, and adds up windows of histograms; windows with both are
+/// dropped with a warning.
 fn uniform(
     row: &mut RangeRow<'_>,
-    what: &str,
-    mut f: impl FnMut(&Window<'_>) -> f64,
+    mut floats: impl FnMut(&Window<'_>) -> f64,
+    (add, finish): (Add, fn(Accumulator) -> FloatHistogram),
 ) -> Result<(), QueryError> {
-    let (span, labels) = (row.call.first_arg, row.labels);
+    let (span, labels, data) = (row.call.first_arg, row.labels, row.data);
+    let mut histograms = None;
     row.each(|window, notes| match (window.values.is_empty(), window.histograms.is_empty()) {
-        (false, true) => Ok(Point::Float(f(window))),
+        (_, true) => Ok(Point::Float(floats(window))),
         (false, false) => {
             notes.warn(span, mixed_range(labels.metric_name()));
             Ok(Point::Absent)
         }
-        _ => Err(QueryError::NotSupported(format!("{what} of native histograms"))),
+        (true, false) => {
+            let known =
+                histograms.get_or_insert_with(|| Histograms::with_events(data, |_, _| false));
+            let points = known.within(window);
+            let mut state = Accumulator::new(&points[0]);
+            if points[1..].iter().any(|point| add(&mut state, point).is_err()) {
+                notes.warn(span, mixed_schemas(labels.metric_name()));
+                return Ok(Point::Absent);
+            }
+            state.note(span, notes);
+            Ok(Point::Histogram(Arc::new(finish(state))))
+        }
     })
 }
 
 /// `sum_over_time(v[r])`
 pub(super) fn sum(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
-    uniform(row, "sum_over_time", |window| {
+    let floats = |window: &Window<'_>| {
         let (sum, compensation) =
             window.values.iter().fold((0.0, 0.0), |(sum, c), value| kahan_add(*value, sum, c));
         if sum.is_infinite() { sum } else { sum + compensation }
-    })
+    };
+    uniform(row, floats, (Accumulator::add, Accumulator::sum))
 }
 
 /// `avg_over_time(v[r])`
 pub(super) fn avg(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
-    uniform(row, "avg_over_time", |window| mean(window.values))
+    let floats = |window: &Window<'_>| mean(window.values);
+    uniform(row, floats, (Accumulator::add_to_mean, Accumulator::mean))
 }
 
 /// The mean: a compensated sum divided by the count, or, once the sum would overflow, a running

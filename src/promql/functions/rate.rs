@@ -1,14 +1,15 @@
 //! `rate`, `increase`, `delta`, `irate`, `idelta`, `resets` and `changes`.
 
-use crate::model::SeriesData;
+use crate::model::histogram::CUSTOM_BUCKETS_SCHEMA;
 use crate::model::labels::Quoted;
+use crate::model::{FloatHistogram, SeriesData};
 
-use super::super::annotations::{Detail, mixed_range};
+use super::super::annotations::{Detail, mixed_range, overlapping_start};
 use super::super::ast::EdgeMode;
 use super::super::error::QueryError;
-use super::super::eval::not_supported;
 use super::super::eval::window::{Point, RangeRow, Window};
-use super::extended;
+use super::histogram_rate::{Histograms, Told};
+use super::{extended, histogram_rate};
 
 /// `rate(v[r])`
 pub(super) fn rate(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
@@ -39,10 +40,13 @@ pub(super) fn idelta(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
     last_two(row, false)
 }
 
+/// What is wanted of a range.
 #[derive(Clone, Copy)]
-struct Kind {
-    counter: bool,
-    per_second: bool,
+pub(super) struct Kind {
+    /// Whether resets are corrected for and nothing lies below zero.
+    pub(super) counter: bool,
+    /// Whether the change is divided by the length of the range.
+    pub(super) per_second: bool,
 }
 
 fn extrapolated(row: &mut RangeRow<'_>, kind: Kind) -> Result<(), QueryError> {
@@ -56,6 +60,7 @@ fn extrapolated(row: &mut RangeRow<'_>, kind: Kind) -> Result<(), QueryError> {
     let resets = if kind.counter { resets_of(data, starts) } else { Vec::new() };
     let overlaps = overlaps_of(data, starts);
     let mut next_reset = 0;
+    let mut histograms = None;
     let range_seconds = call.range as f64 / 1000.0;
     row.each(|window, notes| {
         if !window.histograms.is_empty() {
@@ -63,17 +68,18 @@ fn extrapolated(row: &mut RangeRow<'_>, kind: Kind) -> Result<(), QueryError> {
                 notes.warn(call.first_arg, mixed_range(&name));
                 return Ok(Point::Absent);
             }
-            return histograms_only(window, use_starts);
+            let told = Told { name: &name, span: call.first_arg, notes };
+            let histograms =
+                histograms.get_or_insert_with(|| Histograms::with_resets(data, use_starts));
+            let how = (use_starts, range_seconds);
+            return Ok(histogram_rate::extrapolated(histograms, window, kind, how, told));
         }
         while next_reset < resets.len() && resets[next_reset] <= window.first {
             next_reset += 1;
         }
         let last = window.first + window.values.len() - 1;
         if overlaps.iter().any(|at| *at > window.first && *at <= last) {
-            let text = format!(
-                "sample has start time that overlaps with previous sample timestamp for metric {}",
-                Quoted(&name)
-            );
+            let text = overlapping_start(&name);
             notes.add(true, call.first_arg, text, Detail::Count(1));
         }
         let within = resets[next_reset..].iter().take_while(|at| **at <= last);
@@ -83,23 +89,8 @@ fn extrapolated(row: &mut RangeRow<'_>, kind: Kind) -> Result<(), QueryError> {
     })
 }
 
-/// One histogram makes no rate unless its counting began within the window; more of them need
-/// histogram arithmetic.
-fn histograms_only(window: &Window<'_>, use_starts: bool) -> Result<Point, QueryError> {
-    let [point] = window.histograms else {
-        return Err(not_supported("rate of native histograms"));
-    };
-    let start = point.start_timestamp;
-    if use_starts && start != 0 && start > window.start && start < point.timestamp {
-        return Err(not_supported("rate of native histograms"));
-    }
-    Ok(Point::Absent)
-}
-
-/// The change over the window, stretched to its edges where the samples come close enough to them
-/// (at most 110 % of their average distance), else by half that distance, and never below the
-/// point where a counter was zero. Prometheus' order of operations, so that results agree bit for
-/// bit (`promql/functions.go`, `extrapolatedRate`).
+/// The change over the window, corrected for resets and stretched. Prometheus' order of operations,
+/// so that results agree bit for bit (`promql/functions.go`, `extrapolatedRate`).
 #[inline]
 fn extrapolate(
     window: &Window<'_>,
@@ -112,19 +103,59 @@ fn extrapolate(
     let (first, last) = (window.values[0], window.values[count - 1]);
     let (first_time, last_time) = (window.timestamps[0], window.timestamps[count - 1]);
     let mut change = corrections.fold(last - first, |change, before| change + before);
+    let zero_ratio = (kind.counter && change > 0.0 && first >= 0.0).then(|| first / change);
+    let samples = Samples { count, first_time, last_time, start_timestamp };
+    if samples.started_within(window, kind) {
+        change += first;
+    }
+    Some(change * stretch(window, samples, zero_ratio, kind, range_seconds)?)
+}
+
+/// When the samples of a window were taken, in ms.
+#[derive(Clone, Copy)]
+pub(super) struct Samples {
+    /// How many there are.
+    pub(super) count: usize,
+    /// Time of the first.
+    pub(super) first_time: i64,
+    /// Time of the last.
+    pub(super) last_time: i64,
+    /// When the counting behind the first began; 0 when unknown.
+    pub(super) start_timestamp: i64,
+}
+
+impl Samples {
+    /// Whether the counting began within the window, at zero.
+    #[inline]
+    pub(super) fn started_within(&self, window: &Window<'_>, kind: Kind) -> bool {
+        kind.counter
+            && self.start_timestamp != 0
+            && self.start_timestamp > window.start
+            && self.start_timestamp < self.first_time
+    }
+}
+
+/// The factor that stretches a change between the samples to the window's edges where the samples
+/// come close enough to them (at most 110 % of their average distance), else by half that distance,
+/// and never below the point where a counter was zero: `zero_ratio` of the sampled time before the
+/// first sample. `None` when there is one sample only.
+#[inline]
+pub(super) fn stretch(
+    window: &Window<'_>,
+    samples: Samples,
+    zero_ratio: Option<f64>,
+    kind: Kind,
+    range_seconds: f64,
+) -> Option<f64> {
+    let Samples { count, first_time, last_time, start_timestamp } = samples;
     let mut to_start = (first_time - window.start) as f64 / 1000.0;
     let mut to_end = (window.end - last_time) as f64 / 1000.0;
     let mut sampled = (last_time - first_time) as f64 / 1000.0;
     let average = if count > 1 { sampled / (count - 1) as f64 } else { 0.0 };
     let threshold = average * 1.1;
-    let starts_within = kind.counter
-        && start_timestamp != 0
-        && start_timestamp > window.start
-        && start_timestamp < first_time;
-    if starts_within {
+    if samples.started_within(window, kind) {
         to_start = 0.0;
         sampled = (last_time - start_timestamp) as f64 / 1000.0;
-        change += first;
     } else if count == 1 {
         return None;
     } else {
@@ -132,8 +163,7 @@ fn extrapolate(
             to_start = average / 2.0;
         }
         if kind.counter {
-            let to_zero =
-                if change > 0.0 && first >= 0.0 { sampled * (first / change) } else { to_start };
+            let to_zero = zero_ratio.map_or(to_start, |ratio| sampled * ratio);
             if to_zero < to_start {
                 to_start = to_zero;
             }
@@ -149,7 +179,7 @@ fn extrapolate(
     if kind.per_second {
         factor /= range_seconds;
     }
-    Some(change * factor)
+    Some(factor)
 }
 
 /// Indices of samples before which the counter was reset.
@@ -175,7 +205,7 @@ fn started_anew(data: &SeriesData, starts: &[i64], at: usize) -> bool {
 /// Whether the start timestamps of two samples, each (start, timestamp), tell of a reset between
 /// them. A start equal to the previous timestamp is one only when the previous start was known,
 /// since senders that do not know it write the timestamp.
-fn is_start_reset(previous: (i64, i64), current: (i64, i64)) -> bool {
+pub(super) fn is_start_reset(previous: (i64, i64), current: (i64, i64)) -> bool {
     let ((previous_start, previous_time), (start, time)) = (previous, current);
     if start == 0 || start >= time || start < previous_time {
         return false;
@@ -223,8 +253,9 @@ fn note_odd_counter(row: &mut RangeRow<'_>) {
 fn last_two(row: &mut RangeRow<'_>, is_rate: bool) -> Result<(), QueryError> {
     let (data, call) = (row.data, row.call);
     let name = row.metric_name().to_owned();
-    let starts: &[i64] =
-        if row.features.use_start_timestamps && is_rate { &data.start_timestamps } else { &[] };
+    let use_starts = row.features.use_start_timestamps && is_rate;
+    let starts: &[i64] = if use_starts { &data.start_timestamps } else { &[] };
+    let mut histograms = None;
     row.each(|window, notes| {
         let count = window.values.len();
         if !window.histograms.is_empty() && count + window.histograms.len() >= 2 {
@@ -235,8 +266,10 @@ fn last_two(row: &mut RangeRow<'_>, is_rate: bool) -> Result<(), QueryError> {
                     return Ok(Point::Absent);
                 }
                 _ => {
-                    let what = if is_rate { "irate" } else { "idelta" };
-                    return Err(QueryError::NotSupported(format!("{what} of native histograms")));
+                    let told = Told { name: &name, span: call.first_arg, notes };
+                    let histograms =
+                        histograms.get_or_insert_with(|| Histograms::with_resets(data, use_starts));
+                    return Ok(histogram_rate::last_two(histograms, window, is_rate, told));
                 }
             }
         }
@@ -263,24 +296,10 @@ fn histograms_among_last_two(window: &Window<'_>) -> usize {
 
 /// `resets(v[r])`
 pub(super) fn resets(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
-    let data = row.data;
-    let starts: &[i64] =
-        if row.features.use_start_timestamps { &data.start_timestamps } else { &[] };
+    let (data, use_starts) = (row.data, row.features.use_start_timestamps);
+    let starts: &[i64] = if use_starts { &data.start_timestamps } else { &[] };
     let resets = resets_of(data, starts);
-    let mut next = 0;
-    let is_anchored = row.call.edge == EdgeMode::Anchored;
-    row.each(|window, _| {
-        let Some(window) = anchor(window, is_anchored) else { return Ok(Point::Absent) };
-        if !window.histograms.is_empty() {
-            return count_mixed(&window, |a, b| b < a, "resets of native histograms");
-        }
-        while next < resets.len() && resets[next] <= window.first {
-            next += 1;
-        }
-        let last = window.first + window.values.len() - 1;
-        let count = resets[next..].iter().take_while(|at| **at <= last).count();
-        Ok(Point::Float(count as f64))
-    })
+    count_events(row, &resets, |data| Histograms::with_resets(data, use_starts))
 }
 
 /// `changes(v[r])`
@@ -289,18 +308,30 @@ pub(super) fn changes(row: &mut RangeRow<'_>) -> Result<(), QueryError> {
     let values = &row.data.values;
     let changes: Vec<usize> =
         (1..values.len()).filter(|at| changed(values[*at - 1], values[*at])).collect();
-    let mut next = 0;
-    let is_anchored = row.call.edge == EdgeMode::Anchored;
+    count_events(row, &changes, |data| Histograms::with_events(data, |a, b| !same_histogram(a, b)))
+}
+
+/// Counts events between neighbours in each window. `events` has the indices of the floats after
+/// which one happened; `histograms` finds those between histograms. A float beside a histogram is
+/// one.
+fn count_events(
+    row: &mut RangeRow<'_>,
+    events: &[usize],
+    histograms: impl Fn(&SeriesData) -> Histograms,
+) -> Result<(), QueryError> {
+    let (data, is_anchored) = (row.data, row.call.edge == EdgeMode::Anchored);
+    let (mut next, mut known) = (0, None);
     row.each(|window, _| {
         let Some(window) = anchor(window, is_anchored) else { return Ok(Point::Absent) };
-        if !window.histograms.is_empty() {
-            return count_mixed(&window, changed, "");
-        }
-        while next < changes.len() && changes[next] <= window.first {
+        while next < events.len() && events[next] <= window.first {
             next += 1;
         }
+        if !window.histograms.is_empty() {
+            let known = known.get_or_insert_with(|| histograms(data));
+            return Ok(Point::Float(count_mixed(&window, &events[next..], known)));
+        }
         let last = window.first + window.values.len() - 1;
-        let count = changes[next..].iter().take_while(|at| **at <= last).count();
+        let count = events[next..].iter().take_while(|at| **at <= last).count();
         Ok(Point::Float(count as f64))
     })
 }
@@ -310,49 +341,35 @@ fn anchor<'a>(window: &Window<'a>, is_anchored: bool) -> Option<Window<'a>> {
     if is_anchored { extended::anchored(window) } else { Some(*window) }
 }
 
-/// Counts events between neighbours in a window that holds histograms. A float beside a histogram
-/// is an event; two floats are one if `event` says so; two histograms if they differ, unless
-/// `refused` names what would be needed to tell.
-fn count_mixed(
-    window: &Window<'_>,
-    event: impl Fn(f64, f64) -> bool,
-    refused: &str,
-) -> Result<Point, QueryError> {
-    let mut order: Vec<(i64, Option<f64>, usize)> = Vec::new();
-    let floats = window.timestamps.iter().zip(window.values);
-    order.extend(floats.map(|(time, value)| (*time, Some(*value), 0)));
-    let histograms = window.histograms.iter().enumerate();
-    order.extend(histograms.map(|(at, point)| (point.timestamp, None, at)));
+/// Counts events between neighbours in a window that holds histograms.
+fn count_mixed(window: &Window<'_>, events: &[usize], histograms: &Histograms) -> f64 {
+    let floats = window.timestamps.iter().enumerate();
+    let floats = floats.map(|(at, time)| (*time, false, window.first + at));
+    let points = window.histograms.iter().enumerate();
+    let points = points.map(|(at, p)| (p.timestamp, true, window.first_histogram + at));
+    let mut order: Vec<(i64, bool, usize)> = floats.chain(points).collect();
     order.sort_by_key(|(time, ..)| *time);
-    let mut count = 0u32;
-    for pair in order.windows(2) {
-        let happened = match (pair[0].1, pair[1].1) {
-            (Some(a), Some(b)) => event(a, b),
-            (None, None) if refused.is_empty() => {
-                let (a, b) = (&window.histograms[pair[0].2], &window.histograms[pair[1].2]);
-                !same_histogram(&a.histogram.to_float(), &b.histogram.to_float())
-            }
-            (None, None) => return Err(QueryError::NotSupported(refused.to_owned())),
-            _ => true,
-        };
-        count += u32::from(happened);
-    }
-    Ok(Point::Float(f64::from(count)))
+    let happened = |pair: &&[(i64, bool, usize)]| match (pair[0], pair[1]) {
+        ((_, true, _), (_, true, at)) => histograms.event(at),
+        ((_, false, _), (_, false, at)) => events.contains(&at),
+        _ => true,
+    };
+    order.windows(2).filter(happened).count() as f64
 }
 
-/// Whether two histograms count the same, whatever is known of resets.
-pub(crate) fn same_histogram(
-    a: &crate::model::FloatHistogram,
-    b: &crate::model::FloatHistogram,
-) -> bool {
-    let strip = |h: &crate::model::FloatHistogram| {
-        let mut h = h.clone();
-        h.counter_reset_hint = crate::model::CounterResetHint::Unknown;
-        let sum = h.sum.to_bits();
-        h.sum = 0.0;
-        (h, sum)
-    };
-    strip(a) == strip(b)
+/// Whether two histograms count the same, bit for bit, whatever is known of resets.
+pub(crate) fn same_histogram(a: &FloatHistogram, b: &FloatHistogram) -> bool {
+    let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let totals = |h: &FloatHistogram| bits(&[h.count, h.sum, h.zero_count]);
+    let custom = a.schema == CUSTOM_BUCKETS_SCHEMA;
+    a.schema == b.schema
+        && a.zero_threshold == b.zero_threshold
+        && (!custom || a.custom_values == b.custom_values)
+        && a.positive_spans == b.positive_spans
+        && a.negative_spans == b.negative_spans
+        && totals(a) == totals(b)
+        && bits(&a.positive_buckets) == bits(&b.positive_buckets)
+        && bits(&a.negative_buckets) == bits(&b.negative_buckets)
 }
 
 #[cfg(test)]
@@ -376,6 +393,7 @@ mod tests {
             values: &[1.0, 11.0],
             histograms: &[],
             first: 0,
+            first_histogram: 0,
             start: 0,
             end: 20_000,
             step: 0,

@@ -4,13 +4,18 @@
 //! Values are added in the order of the series, with Prometheus' order of float operations, so
 //! results agree bit for bit and never depend on threads.
 
-use crate::model::Labels;
+use std::sync::Arc;
 
-use super::super::super::annotations::{Notes, ignored_in_aggregation, invalid_quantile};
+use crate::model::{FloatHistogram, Labels};
+
+use super::super::super::annotations::{
+    Notes, ignored_in_aggregation, invalid_quantile, mixed_schemas,
+};
 use super::super::super::ast::{AggregateOp, Span};
 use super::super::super::error::QueryError;
 use super::super::super::functions::number::{self, kahan_add};
-use super::super::block::{ABSENT, Block, Row, is_absent};
+use super::super::accumulate::Accumulator;
+use super::super::block::{ABSENT, Block, Row, SharedHistogram, is_absent};
 use super::super::not_supported;
 
 /// A float was seen.
@@ -19,6 +24,8 @@ const FLOAT: u8 = 1;
 const HISTOGRAM: u8 = 2;
 /// The mean is computed incrementally, since the sum would overflow.
 const RUNNING_MEAN: u8 = 4;
+/// Histograms with exponential and with custom buckets were seen.
+const INCOMPATIBLE: u8 = 8;
 
 /// The state of an aggregation.
 pub(super) struct Fold {
@@ -44,6 +51,8 @@ struct Group {
     seen: Vec<u8>,
     /// All values, for quantiles.
     all: Vec<Vec<f64>>,
+    /// Sums of histograms; empty until there is one.
+    histograms: Vec<Option<Accumulator>>,
     drop_name: bool,
 }
 
@@ -65,6 +74,7 @@ impl Fold {
             counts: column(matches!(op, Avg | Count | Stddev | Stdvar)),
             seen: vec![0; self.steps],
             all: vec![Vec::new(); if op == Quantile { self.steps } else { 0 }],
+            histograms: Vec::new(),
             drop_name: false,
         });
         self.steps as u64
@@ -75,17 +85,18 @@ impl Fold {
         self.op == AggregateOp::Quantile
     }
 
-    /// Adds a row to group number `group`.
+    /// Adds a row to group number `group`; `name` is that of its metric, for annotations.
     pub(super) fn add(
         &mut self,
         group: usize,
         row: &Row,
+        name: &str,
         notes: &mut Notes,
     ) -> Result<(), QueryError> {
         let state = &mut self.groups[group];
         state.drop_name |= row.drop_name;
         if !row.histograms.is_empty() {
-            state.add_histograms(self.op, self.span, row, notes);
+            state.add_histograms(self.op, self.span, row, name, notes);
         }
         match self.op {
             AggregateOp::Sum => state.sum(&row.values),
@@ -111,9 +122,9 @@ impl Fold {
     ) -> Result<Block, QueryError> {
         let mut rows = Vec::with_capacity(labels.len());
         for (mut group, labels) in self.groups.into_iter().zip(labels) {
-            group.finish(self.op, self.span, &self.quantiles, notes)?;
+            let histograms = group.finish(self.op, self.span, &self.quantiles, notes);
             let drop_name = group.drop_name;
-            let row = Row { labels, drop_name, values: group.values, histograms: Vec::new() };
+            let row = Row { labels, drop_name, values: group.values, histograms };
             if !row.is_empty() {
                 rows.push(row);
             }
@@ -215,11 +226,22 @@ impl Group {
         }
     }
 
-    fn add_histograms(&mut self, op: AggregateOp, span: Span, row: &Row, notes: &mut Notes) {
-        for (step, _) in &row.histograms {
+    fn add_histograms(
+        &mut self,
+        op: AggregateOp,
+        span: Span,
+        row: &Row,
+        name: &str,
+        notes: &mut Notes,
+    ) {
+        for (step, histogram) in &row.histograms {
             let step = *step as usize;
             match op {
-                AggregateOp::Sum | AggregateOp::Avg => self.seen[step] |= HISTOGRAM,
+                AggregateOp::Sum | AggregateOp::Avg => {
+                    if !self.accumulate(op, step, histogram) {
+                        notes.warn(span, mixed_schemas(name));
+                    }
+                }
                 AggregateOp::Count => self.counts[step] += 1.0,
                 AggregateOp::Group => self.values[step] = 1.0,
                 _ => notes.info(span, ignored_in_aggregation(op.as_str())),
@@ -227,24 +249,46 @@ impl Group {
         }
     }
 
-    /// Turns the state into the result, in `values`.
+    /// Adds a histogram unless the step's result is lost already; false when it has other buckets
+    /// than those before.
+    fn accumulate(&mut self, op: AggregateOp, step: usize, histogram: &FloatHistogram) -> bool {
+        if self.seen[step] & (FLOAT | INCOMPATIBLE) != 0 {
+            self.seen[step] |= HISTOGRAM;
+            return true;
+        }
+        self.seen[step] |= HISTOGRAM;
+        if self.histograms.is_empty() {
+            self.histograms.resize_with(self.values.len(), || None);
+        }
+        let added = match &mut self.histograms[step] {
+            Some(state) if op == AggregateOp::Avg => state.add_to_mean(histogram),
+            Some(state) => state.add(histogram),
+            none => {
+                *none = Some(Accumulator::new(histogram));
+                Ok(())
+            }
+        };
+        if added.is_err() {
+            self.seen[step] |= INCOMPATIBLE;
+        }
+        added.is_ok()
+    }
+
+    /// Turns the state into the result: floats in `values`, histograms given back.
     fn finish(
         &mut self,
         op: AggregateOp,
         span: Span,
         quantiles: &[f64],
         notes: &mut Notes,
-    ) -> Result<(), QueryError> {
+    ) -> Vec<(u32, SharedHistogram)> {
         for step in 0..self.values.len() {
             self.values[step] = match op {
                 AggregateOp::Sum | AggregateOp::Avg if self.seen[step] & HISTOGRAM != 0 => {
-                    if self.seen[step] & FLOAT == 0 {
-                        return Err(not_supported(&format!(
-                            "{} of native histograms",
-                            op.as_str()
-                        )));
+                    if self.seen[step] & FLOAT != 0 {
+                        let text = "encountered a mix of histograms and floats for aggregation";
+                        notes.warn(span, text);
                     }
-                    notes.warn(span, "encountered a mix of histograms and floats for aggregation");
                     ABSENT
                 }
                 AggregateOp::Sum if self.seen[step] & FLOAT != 0 => {
@@ -270,7 +314,26 @@ impl Group {
                 _ => self.values[step],
             };
         }
-        Ok(())
+        self.finish_histograms(op, span, notes)
+    }
+
+    fn finish_histograms(
+        &mut self,
+        op: AggregateOp,
+        span: Span,
+        notes: &mut Notes,
+    ) -> Vec<(u32, SharedHistogram)> {
+        let mut finished = Vec::new();
+        for (step, state) in std::mem::take(&mut self.histograms).into_iter().enumerate() {
+            let Some(state) = state else { continue };
+            if self.seen[step] & (FLOAT | INCOMPATIBLE) != 0 {
+                continue;
+            }
+            state.note(span, notes);
+            let result = if op == AggregateOp::Avg { state.mean() } else { state.sum() };
+            finished.push((step as u32, Arc::new(result)));
+        }
+        finished
     }
 }
 
@@ -284,7 +347,7 @@ mod tests {
         let mut notes = Notes::default();
         for values in rows {
             let row = Row { values: values.to_vec(), ..Row::new(Labels::empty(), 0) };
-            fold.add(0, &row, &mut notes).expect("supported");
+            fold.add(0, &row, "", &mut notes).expect("supported");
         }
         let block = fold.finish(vec![Labels::empty()], &mut notes).expect("supported");
         block.rows[0].values.clone()

@@ -101,7 +101,9 @@ fn fold_row(
     if fold.keeps_values() {
         context.budget.hold(row.values.len() as u64)?;
     }
-    fold.add(group, row, notes)
+    let renamed = row.drop_name && !context.features.delayed_name_removal;
+    let name = if renamed { "" } else { row.labels.metric_name() };
+    fold.add(group, row, name, notes)
 }
 
 /// Numbers groups in the order they are met.
