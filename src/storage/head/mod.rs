@@ -10,6 +10,7 @@
 pub mod blocks;
 pub mod buffer;
 pub mod series;
+mod shard;
 
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
@@ -20,32 +21,12 @@ use hashbrown::HashTable;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use self::blocks::Blocks;
-use self::series::{
-    EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, START_TIMESTAMP_BYTES, WindowCopy,
-};
+use self::series::{EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, WindowCopy};
+use self::shard::{Appended, ByShard, SHARDS, Shard, number_of, reserve_gently, shard_of, slot_of};
 use super::index::{LabelIndex, resolve};
 use super::window::{Day, Window};
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, Matcher, Sample, SeriesEntry};
-
-/// Shards of the series; a power of two, a few per core of the machines we run on.
-const SHARDS: usize = 16;
-
-/// A part of the series, behind one lock.
-#[derive(Debug, Default)]
-struct Shard {
-    series: Vec<Option<HeadSeries>>,
-    windows: Vec<WindowBlocks>,
-}
-
-/// The memory of one window's samples; a frozen one has its own, dropped when it is flushed.
-#[derive(Debug)]
-struct WindowBlocks {
-    window: Window,
-    frozen: bool,
-    blocks: Blocks,
-}
 
 /// All live series.
 #[derive(Debug)]
@@ -100,30 +81,6 @@ pub struct SeriesSnapshot {
     pub labels: Labels,
     /// Its windows that overlap the wanted time.
     pub windows: Vec<WindowCopy>,
-}
-
-impl Shard {
-    #[inline]
-    fn get(&self, slot: usize) -> Option<&HeadSeries> {
-        self.series.get(slot)?.as_ref()
-    }
-
-    /// Where the samples of a window are; `None` when it has none.
-    fn blocks(&self, window: Window, frozen: bool) -> Option<&Blocks> {
-        let mut windows = self.windows.iter();
-        windows.find(|w| w.window == window && w.frozen == frozen).map(|w| &w.blocks)
-    }
-}
-
-/// The blocks for new samples of a window.
-#[inline]
-fn growing(windows: &mut Vec<WindowBlocks>, window: Window) -> &mut Blocks {
-    let position = windows.iter().rposition(|w| w.window == window && !w.frozen);
-    let position = position.unwrap_or_else(|| {
-        windows.push(WindowBlocks { window, frozen: false, blocks: Blocks::default() });
-        windows.len() - 1
-    });
-    &mut windows[position].blocks
 }
 
 impl Default for Head {
@@ -452,69 +409,6 @@ impl Head {
     }
 }
 
-/// What appending samples came to.
-struct Appended {
-    grown: i64,
-    newest: i64,
-    replaced: u64,
-}
-
-impl Default for Appended {
-    fn default() -> Appended {
-        Appended { grown: 0, newest: i64::MIN, replaced: 0 }
-    }
-}
-
-impl Appended {
-    #[inline]
-    fn append(&mut self, shard: &mut Shard, slot: usize, sample: Sample) {
-        let Some(live) = shard.series.get_mut(slot).and_then(Option::as_mut) else { return };
-        let Sample { timestamp, value, start_timestamp } = sample;
-        let window = Window::of(timestamp.0);
-        let data = live.window_mut(window);
-        let blocks = growing(&mut shard.windows, window);
-        let before = blocks.heap_bytes();
-        self.replaced += u64::from(data.floats.push(blocks, timestamp.0, value));
-        self.grown += (blocks.heap_bytes() - before) as i64;
-        self.newest = self.newest.max(timestamp.0);
-        if start_timestamp != 0 {
-            let rare = data.rare.get_or_insert_default();
-            rare.start_timestamps.push((timestamp.0, start_timestamp));
-            self.grown += START_TIMESTAMP_BYTES as i64;
-        }
-    }
-}
-
-/// The indexes of a batch's entries, grouped by shard; those of [`NO_SERIES`] are left out.
-struct ByShard {
-    starts: [u32; SHARDS + 1],
-    order: Vec<u32>,
-}
-
-impl ByShard {
-    fn of(series: &[u32]) -> ByShard {
-        let mut starts = [0u32; SHARDS + 1];
-        for number in series.iter().filter(|number| **number != NO_SERIES) {
-            starts[shard_of(*number) + 1] += 1;
-        }
-        for shard in 0..SHARDS {
-            starts[shard + 1] += starts[shard];
-        }
-        let mut order = vec![0u32; starts[SHARDS] as usize];
-        let mut next = starts;
-        for (i, number) in series.iter().enumerate().filter(|(_, n)| **n != NO_SERIES) {
-            let position = &mut next[shard_of(*number)];
-            order[*position as usize] = i as u32;
-            *position += 1;
-        }
-        ByShard { starts, order }
-    }
-
-    fn indexes(&self, shard: usize) -> &[u32] {
-        &self.order[self.starts[shard] as usize..self.starts[shard + 1] as usize]
-    }
-}
-
 impl Numbers {
     fn take(&mut self) -> u32 {
         self.live += 1;
@@ -523,26 +417,6 @@ impl Numbers {
             self.next - 1
         })
     }
-}
-
-/// Grows by an eighth instead of doubling: the slots are most of a quiet head's memory.
-fn reserve_gently(slots: &mut Vec<Option<HeadSeries>>, wanted: usize) {
-    if slots.capacity() < wanted {
-        let grow = (wanted - slots.len()).max(slots.len() / 8).max(64);
-        slots.reserve_exact(grow);
-    }
-}
-
-const fn shard_of(series: u32) -> usize {
-    series as usize % SHARDS
-}
-
-const fn slot_of(series: u32) -> usize {
-    series as usize / SHARDS
-}
-
-const fn number_of(shard: usize, slot: usize) -> u32 {
-    (slot * SHARDS + shard) as u32
 }
 
 #[inline]
