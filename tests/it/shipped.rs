@@ -1,0 +1,224 @@
+//! The rule file and the dashboards under `docs/airflow`: well-formed, with expressions that parse
+//! and ask for nothing that is not there, and alerts that fire on a bad day and on no other.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value as Json;
+use tidewatch::airflow::family::{FAMILIES, Kind};
+use tidewatch::airflow::gauges::HELP;
+use tidewatch::model::labels::METRIC_NAME;
+use tidewatch::model::{MatchOp, Matcher, Timestamp};
+use tidewatch::promql::ast::Expr;
+use tidewatch::promql::memory::MemorySource;
+use tidewatch::promql::{Engine, EngineOptions, Features, QueryOptions, Value, parse, script};
+use tidewatch::statsd::airflow::Airflow;
+use tidewatch::statsd::listen::source::Origin;
+use tidewatch::statsd::metrics::Counts;
+use tidewatch::statsd::{Aggregator, Resolver};
+
+/// What Airflow 3 sends by StatsD and the files use, beside names the API tells too.
+const STATSD: &str = "airflow.dag_processor_heartbeat:1|c
+airflow.scheduler_heartbeat:1|c
+airflow.triggerer_heartbeat:1|c
+airflow.scheduler.scheduler_loop_duration:20|ms
+airflow.scheduler.critical_section_duration:20|ms
+airflow.scheduler.critical_section_busy:1|c
+airflow.scheduler.orphaned_tasks.cleared:1|c
+airflow.scheduler.tasks.killed_externally:1|c
+airflow.scheduler.tasks.starving:1|g
+airflow.task_instances_without_heartbeats_killed:1|c
+airflow.deadline_alerts.deadline_missed:1|c
+airflow.pool.starving_tasks.default_pool:1|g
+airflow.executor.open_slots.LocalExecutor:1|g
+airflow.executor.queued_tasks.LocalExecutor:1|g
+airflow.executor.running_tasks.LocalExecutor:1|g
+airflow.triggers.running.host:1|g
+airflow.triggerer.capacity_left.host:1|g
+airflow.dag_processing.import_errors:1|g
+airflow.dag_processing.processor_timeouts:1|c
+airflow.dag_processing.total_parse_time:1|g
+";
+
+fn shipped(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/airflow").join(path)
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn yaml(path: &str) -> Json {
+    serde_saphyr::from_str(&text(&shipped(path))).expect("a valid YAML file")
+}
+
+/// The alerts of the rule file.
+fn alerts() -> Vec<Json> {
+    let file = yaml("rules.yml");
+    let groups = file["groups"].as_array().expect("groups");
+    groups.iter().flat_map(|group| group["rules"].as_array().expect("rules").clone()).collect()
+}
+
+fn dashboards() -> Vec<(String, Json)> {
+    let entries = fs::read_dir(shipped("dashboards")).expect("a directory of dashboards");
+    let files = entries.map(|entry| entry.expect("an entry").path());
+    files
+        .map(|path| {
+            let json = serde_json::from_str(&text(&path)).expect("valid JSON");
+            (path.file_name().expect("a name").to_string_lossy().into_owned(), json)
+        })
+        .collect()
+}
+
+/// Every metric name that is produced.
+fn produced() -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = HELP.iter().map(|(name, _)| (*name).to_owned()).collect();
+    names.extend(["up", "scrape_duration_seconds", "airflow_poll_requests"].map(str::to_owned));
+    for family in FAMILIES {
+        match family.kind {
+            Kind::Counter => names.extend([family.name.to_owned()]),
+            Kind::Histogram => names
+                .extend(["_bucket", "_sum", "_count"].map(|end| format!("{}{end}", family.name))),
+        }
+    }
+    names.extend(produced_by_statsd());
+    names
+}
+
+fn produced_by_statsd() -> BTreeSet<String> {
+    let now = Timestamp(1_795_225_822_000);
+    let mut aggregator = Aggregator::new(10_000);
+    let airflow = Some(Airflow::new(Vec::new(), "default", false));
+    aggregator.set_resolver(Resolver { airflow, ..Resolver::default() });
+    aggregator.take_lines(Origin::default(), STATSD.as_bytes(), now, &mut Counts::default());
+    let points = aggregator.points(now.saturating_add(120_000));
+    points.iter().map(|point| point.labels.metric_name().to_owned()).collect()
+}
+
+/// Names that the selectors of an expression ask for.
+fn names(expr: &Expr, out: &mut BTreeSet<String>) {
+    match expr {
+        Expr::Number(_) | Expr::String(_) => {}
+        Expr::VectorSelector(selector) => names_of_matchers(&selector.matchers, out),
+        Expr::MatrixSelector(selector) => names_of_matchers(&selector.vector.matchers, out),
+        Expr::Subquery(subquery) => names(&subquery.expr, out),
+        Expr::Call(call) => call.args.iter().for_each(|arg| names(arg, out)),
+        Expr::Binary(binary) => [&binary.lhs, &binary.rhs].into_iter().for_each(|e| names(e, out)),
+        Expr::Unary(unary) => names(&unary.expr, out),
+        Expr::Aggregate(aggregate) => names(&aggregate.expr, out),
+        Expr::Paren(paren) => names(&paren.expr, out),
+    }
+}
+
+fn names_of_matchers(matchers: &[Matcher], out: &mut BTreeSet<String>) {
+    let matcher = matchers.iter().find(|matcher| matcher.name() == METRIC_NAME);
+    let matcher = matcher.expect("a selector names its metric");
+    match matcher.op() {
+        MatchOp::Equal => out.extend([matcher.value().to_owned()]),
+        _ => out.extend(matcher.literals().expect("a list of names").iter().cloned()),
+    }
+}
+
+/// What is wrong with an expression: it does not parse, or asks for what is not produced.
+fn fault(expr: &str, produced: &BTreeSet<String>) -> Option<String> {
+    let parsed = match parse(expr, &Features::default()) {
+        Ok(parsed) => parsed,
+        Err(error) => return Some(format!("{expr}: {error}")),
+    };
+    let mut used = BTreeSet::new();
+    names(&parsed, &mut used);
+    let unknown: Vec<_> = used.difference(produced).collect();
+    (used.is_empty() || !unknown.is_empty()).then(|| format!("{expr}: not produced: {unknown:?}"))
+}
+
+/// An expression as Grafana would send it.
+fn filled_in(expr: &str) -> String {
+    let expr = expr.replace("$__rate_interval", "1m").replace("$__range", "1d");
+    let expr = expr.replace("$instance", "prod").replace("$dag_id", "etl");
+    assert!(!expr.contains('$'), "an unknown variable: {expr}");
+    expr
+}
+
+/// Expressions of the panels and of the variables of a dashboard.
+fn expressions(dashboard: &Json) -> Vec<String> {
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    let variables = dashboard["templating"]["list"].as_array().expect("variables");
+    let queries = variables.iter().filter_map(|variable| variable["query"]["query"].as_str());
+    let selectors = queries.map(|query| {
+        let inner = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+        inner.and_then(|inner| inner.rsplit_once(", ")).expect("label_values(selector, label)").0
+    });
+    let exprs = targets.map(|target| target["expr"].as_str().expect("an expression"));
+    exprs.chain(selectors).map(filled_in).collect()
+}
+
+#[test]
+fn every_alert_is_complete() {
+    let mut seen = BTreeSet::new();
+    for alert in alerts() {
+        let name = alert["alert"].as_str().expect("a name").to_owned();
+        for field in ["/expr", "/for", "/annotations/summary", "/annotations/description"] {
+            let value = alert.pointer(field).and_then(Json::as_str);
+            assert!(value.is_some_and(|value| !value.is_empty()), "{name} lacks {field}");
+        }
+        let severity = alert["labels"]["severity"].as_str().unwrap_or_default();
+        assert!(["critical", "warning", "info"].contains(&severity), "{name}: {severity}");
+        let runbook = alert["annotations"]["runbook"].as_str().unwrap_or_default();
+        assert!(runbook.lines().count() > 1 && runbook.starts_with("1. "), "{name}: {runbook}");
+        assert!(seen.insert(name.clone()), "{name} is there twice");
+    }
+    assert!(seen.len() > 30, "the rules were not found: {seen:?}");
+}
+
+#[test]
+fn alerts_ask_for_what_is_produced() {
+    let produced = produced();
+    let alerts = alerts();
+    let exprs = alerts.iter().map(|alert| alert["expr"].as_str().expect("an expression"));
+    let faults: Vec<String> = exprs.filter_map(|expr| fault(expr, &produced)).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn dashboards_ask_for_what_is_produced() {
+    let produced = produced();
+    let dashboards = dashboards();
+    assert_eq!(dashboards.len(), 3);
+    for (file, dashboard) in dashboards {
+        let exprs = expressions(&dashboard);
+        let faults: Vec<String> = exprs.iter().filter_map(|expr| fault(expr, &produced)).collect();
+        assert!(exprs.len() > 15 && faults.is_empty(), "{file}:\n{}", faults.join("\n"));
+    }
+}
+
+#[test]
+fn panels_have_their_own_place_and_the_chosen_source() {
+    for (file, dashboard) in dashboards() {
+        assert!(dashboard["uid"].is_string() && dashboard["schemaVersion"].as_u64() >= Some(38));
+        let mut ids = BTreeSet::new();
+        let mut cells = BTreeSet::new();
+        for panel in dashboard["panels"].as_array().expect("panels") {
+            let at = |key: &str| panel["gridPos"][key].as_u64().expect("a place");
+            assert!(ids.insert(panel["id"].as_u64()), "{file}: {}", panel["title"]);
+            assert!(at("x") + at("w") <= 24, "{file}: {}", panel["title"]);
+            for (x, y) in (0..at("w")).flat_map(|x| (0..at("h")).map(move |y| (x, y))) {
+                assert!(cells.insert((at("x") + x, at("y") + y)), "{file}: {}", panel["title"]);
+            }
+            if panel["type"] != "row" {
+                assert_eq!(panel["datasource"]["uid"], "${datasource}", "{file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn provisioning_names_the_own_address() {
+    let source = &yaml("provisioning/datasources/tidewatch.yml")["datasources"][0];
+    assert_eq!((&source["type"], &source["access"]), (&"prometheus".into(), &"proxy".into()));
+    assert_eq!(source["url"], "http://127.0.0.1:9090");
+    let provider = &yaml("provisioning/dashboards/airflow.yml")["providers"][0];
+    assert_eq!(provider["type"], "file");
+    assert!(provider["options"]["path"].is_string());
+}
