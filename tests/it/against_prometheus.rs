@@ -82,9 +82,12 @@ struct Peers {
     failures: Vec<String>,
 }
 
-/// Timestamps in ms of the newest `up` sample per job.
+/// Timestamps in ms of the newest sample per job: the oldest of many series', for each shard of the
+/// remote-write queue takes its own time.
 fn newest(client: &Client) -> Option<Vec<(String, i64)>> {
-    let query = r#"timestamp(up{job=~"node|prometheus"})"#;
+    let query = "min by (job) (timestamp(up{job=~'node|prometheus'}) \
+                 or timestamp(node_cpu_seconds_total) or timestamp(node_scrape_collector_success) \
+                 or timestamp(prometheus_engine_query_duration_seconds))";
     let now = super::support::now_ms();
     let found = client.instant(query, &(now / 1000).to_string()).ok()?;
     let mut newest: Vec<(String, i64)> = found
@@ -112,15 +115,6 @@ fn agree_on_times(theirs: &Client, ours: &Client) -> Vec<i64> {
     let offsets: Vec<i64> = target.iter().map(|(_, t)| t.rem_euclid(1000)).collect();
     let oldest = target.iter().map(|(_, t)| *t).min().expect("two jobs");
     let base = oldest.div_euclid(1000) * 1000 + quiet_millisecond(&offsets);
-    // every shard of its queue has a deadline of its own
-    let asked = seconds(base - AGES_S[0] * 1000);
-    let held = |client: &Client| {
-        let series = client.instant(r#"sum(count_over_time({job=~".+"}[1m]))"#, &asked).ok()?;
-        series.first().map(|sum| sum.points[0].1)
-    };
-    wait_for("both to hold the same samples", Duration::from_secs(60), || {
-        held(theirs).filter(|count| held(ours) == Some(*count))
-    });
     AGES_S.iter().map(|age| base - age * 1000).collect()
 }
 
