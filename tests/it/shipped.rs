@@ -222,3 +222,151 @@ fn provisioning_names_the_own_address() {
     assert_eq!(provider["type"], "file");
     assert!(provider["options"]["path"].is_string());
 }
+
+#[test]
+fn what_is_not_produced_is_found() {
+    let produced = produced();
+    for expr in ["up ==", "vector(1)", "airflow_dag_run_failed_total > 0", "up{job=\"x\"} or x"] {
+        assert!(fault(expr, &produced).is_some(), "{expr}");
+    }
+    assert_eq!(fault("rate(airflow_scheduler_heartbeat_total[5m]) == 0", &produced), None);
+}
+
+/// Ten days of an environment, a value each five minutes. Times: 2881 values are all of them, the
+/// last 577 the last two days.
+const HEALTHY: &str = r#"load 5m
+  up{job="airflow",airflow="prod"} 1x2880
+  airflow_healthy{airflow="prod",component="metadatabase"} 1x2880
+  airflow_healthy{airflow="prod",component="scheduler"} 1x2880
+  airflow_healthy{airflow="prod",component="triggerer"} 1x2880
+  airflow_healthy{airflow="prod",component="dag_processor"} 1x2880
+  airflow_scheduler_heartbeat_age_seconds{airflow="prod"} 4x2880
+  airflow_poll_lag_seconds{airflow="prod"} 15x2880
+  airflow_dag_last_run_successful{airflow="prod",dag_id="etl"} 1x2880
+  airflow_dag_last_run_successful{airflow="prod",dag_id="switched_off"} 0x2880
+  airflow_dag_last_success_age_seconds{airflow="prod",dag_id="etl"} 240x2880
+  airflow_dag_last_run_successful{airflow="prod",dag_id="removed"} 0x2880
+  airflow_dag_active{airflow="prod",dag_id="removed"} 0x2880
+  airflow_dag_active{airflow="prod",dag_id="etl"} 1x2880
+  airflow_dag_paused{airflow="prod",dag_id="etl"} 0x2880
+  airflow_dag_paused{airflow="prod",dag_id="switched_off"} 1x2880
+  airflow_dag_run_duration_seconds_count{airflow="prod",dag_id="etl",state="success"} 0+1x2880
+  airflow_dag_run_duration_seconds_sum{airflow="prod",dag_id="etl",state="success"} 0+900x2880
+  airflow_dag_run_duration_seconds_count{airflow="prod",dag_id="etl",state="failed"} 0x2860 1x19
+  airflow_dag_run_running_age_seconds{airflow="prod",dag_id="etl"} 2000x2880
+  airflow_dag_run_schedule_delay_seconds_sum{airflow="prod",dag_id="etl"} 0+3x2880
+  airflow_dag_run_schedule_delay_seconds_count{airflow="prod",dag_id="etl"} 0+1x2880
+  airflow_task_finish_total{airflow="prod",dag_id="etl",task_id="t",state="success"} 0+10x2880
+  airflow_task_finish_total{airflow="prod",dag_id="etl",task_id="t",state="failed"} 0x2860 1x19
+  airflow_task_attempts_total{airflow="prod",dag_id="etl",task_id="t",state="success"} 0+10x2880
+  airflow_task_retries_total{airflow="prod",dag_id="etl",task_id="t"} 0x2860 2x19
+  airflow_sla_missed_total{airflow="prod",dag_id="etl",sla="nightly"} 0x2000 3x879
+  airflow_task_queue_length{airflow="prod"} 12x2880
+  airflow_queued_tasks{airflow="prod",queue="default",pool_name="default_pool"} 12x2880
+  airflow_queued_tasks_oldest_age_seconds{airflow="prod",queue="default",pool_name="default_pool"} 9x2880
+  airflow_task_instances{airflow="prod",dag_id="etl",state="running"} 7x2880
+  airflow_pool_open_slots{airflow="prod",pool_name="default_pool"} 100x2880
+  airflow_pool_open_slots{airflow="prod",pool_name="unlimited"} -1x2880
+  airflow_pool_open_slots{airflow="prod",pool_name="full"} 0x2880
+  airflow_pool_queued_slots{airflow="prod",pool_name="full"} 0x2880
+  airflow_pool_scheduled_slots{airflow="prod",pool_name="full"} 0x2880
+  airflow_import_errors{airflow="prod"} 0x2880
+  airflow_dags{airflow="prod"} 41x2870 40x9
+  airflow_pool_starving_tasks{airflow="prod",pool_name="default_pool"} 0x2880
+  airflow_executor_open_slots{airflow="prod",executor="LocalExecutor"} 0x2880
+  airflow_executor_queued_tasks{airflow="prod",executor="LocalExecutor"} 0x2880
+  airflow_task_instances_without_heartbeats_killed_total{airflow="prod"} 5x2880
+  airflow_scheduler_tasks_killed_externally_total{airflow="prod"} 1x2880
+  airflow_deadline_alerts_deadline_missed_total{airflow="prod",dag_id="etl"} 0x2880
+  airflow_dag_processing_processor_timeouts_total{airflow="prod"} 2x2880
+  airflow_scheduler_scheduler_loop_duration_seconds_sum{airflow="prod"} 0+9x2880
+  airflow_scheduler_scheduler_loop_duration_seconds_count{airflow="prod"} 0+300x2880
+  airflow_triggerer_capacity_left{airflow="prod",hostname="h"} 990x2880
+
+load 1m
+  airflow_scheduler_heartbeat_total{airflow="prod"} 0+12x14400
+"#;
+
+/// The same with everything wrong that there is an alert for.
+const BAD: &str = r#"load 5m
+  up{job="airflow",airflow="gone"} 0x2880
+  airflow_healthy{airflow="bad",component="metadatabase"} 0x2880
+  airflow_healthy{airflow="bad",component="triggerer"} 0x2880
+  airflow_healthy{airflow="bad",component="dag_processor"} 0x2880
+  airflow_scheduler_heartbeat_age_seconds{airflow="bad"} 300x2880
+  airflow_poll_lag_seconds{airflow="bad"} 4000x2880
+  airflow_dag_last_run_successful{airflow="bad",dag_id="etl"} 0x2880
+  airflow_dag_last_success_age_seconds{airflow="bad",dag_id="etl"} 172800x2880
+  airflow_dag_paused{airflow="bad",dag_id="other"} 0x2870 1x9
+  airflow_dag_run_duration_seconds_count{airflow="bad",dag_id="etl",state="success"} 0+1x2303 2303x576
+  airflow_dag_run_duration_seconds_sum{airflow="bad",dag_id="etl",state="success"} 0+60x2303 138180x576
+  airflow_dag_run_duration_seconds_count{airflow="bad",dag_id="etl",state="failed"} 0x2303 0+1x576
+  airflow_dag_run_running_age_seconds{airflow="bad",dag_id="etl"} 100000x2880
+  airflow_dag_run_schedule_delay_seconds_sum{airflow="bad",dag_id="etl"} 0+1000x2880
+  airflow_dag_run_schedule_delay_seconds_count{airflow="bad",dag_id="etl"} 0+1x2880
+  airflow_task_finish_total{airflow="bad",dag_id="etl",task_id="t",state="success"} 0+5x2880
+  airflow_task_finish_total{airflow="bad",dag_id="etl",task_id="t",state="failed"} 0+10x2880
+  airflow_task_attempts_total{airflow="bad",dag_id="etl",task_id="t",state="failed"} 0+12x2880
+  airflow_task_retries_total{airflow="bad",dag_id="etl",task_id="t"} 0+10x2880
+  airflow_sla_missed_total{airflow="bad",dag_id="etl",sla="nightly"} 0x2875 1x4
+  airflow_task_queue_length{airflow="bad"} 250x2880
+  airflow_queued_tasks{airflow="bad",queue="default",pool_name="full"} 250x2880
+  airflow_queued_tasks_oldest_age_seconds{airflow="bad",queue="default",pool_name="full"} 3000x2880
+  airflow_pool_open_slots{airflow="bad",pool_name="full"} 0x2880
+  airflow_pool_queued_slots{airflow="bad",pool_name="full"} 3x2880
+  airflow_pool_scheduled_slots{airflow="bad",pool_name="full"} 5x2880
+  airflow_import_errors{airflow="bad"} 2x2880
+  airflow_dags{airflow="bad"} 40x2870 20x9
+  airflow_pool_starving_tasks{airflow="bad",pool_name="full"} 4x2880
+  airflow_executor_open_slots{airflow="bad",executor="LocalExecutor"} 0x2880
+  airflow_executor_queued_tasks{airflow="bad",executor="LocalExecutor"} 9x2880
+  airflow_task_instances_without_heartbeats_killed_total{airflow="bad"} 0+1x2880
+  airflow_scheduler_tasks_killed_externally_total{airflow="bad"} 0+1x2880
+  airflow_deadline_alerts_deadline_missed_total{airflow="bad",dag_id="etl"} 0x2875 1x4
+  airflow_dag_processing_processor_timeouts_total{airflow="bad"} 0+1x2880
+  airflow_scheduler_scheduler_loop_duration_seconds_sum{airflow="bad"} 0+300x2880
+  airflow_scheduler_scheduler_loop_duration_seconds_count{airflow="bad"} 0+10x2880
+  airflow_triggerer_capacity_left{airflow="bad",hostname="h"} 0x2880
+
+load 1m
+  airflow_scheduler_heartbeat_total{airflow="bad"} 500x14400
+"#;
+
+/// Alerts whose expression gives series at the end of the ten days, as `name environment`.
+fn firing(series: &str) -> BTreeSet<String> {
+    let mut source = MemorySource::new();
+    let script = script::parse(series).expect("series that can be read");
+    let engine = Engine::new(EngineOptions::default());
+    let loads = series.lines().filter(|line| line.starts_with("load")).count();
+    assert_eq!(script.commands.len(), loads);
+    let report = script::run(&script, &engine, &mut source);
+    assert!(report.failures.is_empty(), "{:?}", report.failures);
+    let end = Timestamp(10 * 24 * 3_600_000);
+    let mut firing = BTreeSet::new();
+    for alert in alerts() {
+        let expr = alert["expr"].as_str().expect("an expression");
+        let output = engine.instant(&source, expr, end, &QueryOptions::default());
+        let Value::Vector(samples) = output.expect("a value").value else {
+            panic!("{expr} is no vector")
+        };
+        let name = alert["alert"].as_str().expect("a name");
+        firing.extend(samples.iter().map(|s| format!("{name} {}", s.labels.value("airflow"))));
+    }
+    firing
+}
+
+/// A day of few failures, a full pool nobody waits for, and failed DAGs that are switched off or gone.
+#[test]
+fn nothing_fires_on_a_healthy_day() {
+    assert_eq!(firing(HEALTHY), BTreeSet::new());
+}
+
+#[test]
+fn everything_fires_on_a_bad_day_and_only_where_it_is_bad() {
+    let name = |alert: Json| alert["alert"].as_str().expect("a name").to_owned();
+    let expected = alerts().into_iter().map(name).map(|name| match name.as_str() {
+        "AirflowNotReachable" => format!("{name} gone"),
+        _ => format!("{name} bad"),
+    });
+    assert_eq!(firing(&format!("{HEALTHY}\n{BAD}")), expected.collect());
+}
