@@ -23,6 +23,11 @@ const LATE_FLUSH_MS: i64 = 2 * 60 * 1000;
 const LATE_BYTES: u64 = 16 << 20;
 /// What the current windows of a series may take, in bytes.
 const LATE_BYTES_PER_SERIES: u64 = 256;
+/// Late samples of at least this many bytes are flushed when nothing came for [`QUIET_TICKS`]: a bulk
+/// load is over, and its journal is not needed any more.
+const QUIET_BYTES: u64 = 4 << 20;
+/// Looks without a new sample after which a load counts as over.
+const QUIET_TICKS: u32 = 2;
 /// Pause between two looks of the background thread.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -32,13 +37,18 @@ pub(super) struct Background {
     /// Windows up to this one were flushed because they were over.
     flushed: Window,
     last_late_flush: Timestamp,
+    /// Samples appended until the last look.
+    appended: u64,
+    /// Looks since a sample was appended.
+    quiet: u32,
 }
 
 impl Background {
     /// The thread's state when a store is opened.
     pub(super) fn new(inner: Arc<Inner>) -> Background {
         let last_late_flush = inner.clock.now();
-        Background { inner, flushed: Window::default(), last_late_flush }
+        let flushed = Window::default();
+        Background { inner, flushed, last_late_flush, appended: 0, quiet: 0 }
     }
 
     /// Works until the other end of `stopped` is dropped.
@@ -79,8 +89,14 @@ impl Background {
             return Some(over);
         }
         let over = over.max(over_at(now.0.saturating_sub(GRACE_MS)));
+        let appended = self.inner.metrics.samples.load(Ordering::Relaxed);
+        self.quiet = if appended == self.appended { self.quiet.saturating_add(1) } else { 0 };
+        self.appended = appended;
         let waited = now.0.saturating_sub(self.last_late_flush.0) >= LATE_FLUSH_MS;
-        let bytes_max = LATE_BYTES + LATE_BYTES_PER_SERIES * self.inner.head.len() as u64;
+        let bytes_max = match self.quiet >= QUIET_TICKS {
+            true => QUIET_BYTES,
+            false => LATE_BYTES + LATE_BYTES_PER_SERIES * self.inner.head.len() as u64,
+        };
         if first <= over && (waited || self.inner.head.heap_bytes() > bytes_max) {
             self.last_late_flush = now;
             return Some(over);
