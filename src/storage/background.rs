@@ -28,6 +28,8 @@ const LATE_BYTES_PER_SERIES: u64 = 256;
 const QUIET_BYTES: u64 = 4 << 20;
 /// Looks without a new sample after which a load counts as over.
 const QUIET_TICKS: u32 = 2;
+/// The cut-off that takes all windows, also those that are not over.
+const EVERYTHING: Window = Window::from_number(i64::MAX - 1);
 /// Pause between two looks of the background thread.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -59,7 +61,9 @@ impl Background {
             self.inner.check_disk();
             let flushed = self.due().map(|cutoff| (cutoff, self.inner.flush(cutoff)));
             if let Some((cutoff, Ok(()))) = flushed {
-                self.flushed = self.flushed.max(cutoff);
+                if cutoff < EVERYTHING {
+                    self.flushed = self.flushed.max(cutoff);
+                }
                 pause = Duration::ZERO; // a bulk load has filled the next one meanwhile
             }
             let done = flushed.map_or(Ok(()), |(_, flushed)| flushed);
@@ -81,7 +85,7 @@ impl Background {
         let now = self.inner.clock.now();
         let over_at = |time: i64| Window::from_number(Window::of(time).number() - 1);
         if self.inner.head.heap_bytes() > self.inner.head_bytes_max.load(Ordering::Relaxed) {
-            return Some(Window::from_number(i64::MAX - 1));
+            return Some(EVERYTHING);
         }
         let first = *self.inner.open_windows().first()?;
         let over = over_at(self.inner.head.max_time().saturating_sub(GRACE_MS));
@@ -93,10 +97,13 @@ impl Background {
         self.quiet = if appended == self.appended { self.quiet.saturating_add(1) } else { 0 };
         self.appended = appended;
         let waited = now.0.saturating_sub(self.last_late_flush.0) >= LATE_FLUSH_MS;
-        let bytes_max = match self.quiet >= QUIET_TICKS {
-            true => QUIET_BYTES,
-            false => LATE_BYTES + LATE_BYTES_PER_SERIES * self.inner.head.len() as u64,
-        };
+        if first <= over && self.quiet >= QUIET_TICKS && self.inner.head.heap_bytes() > QUIET_BYTES
+        {
+            // with the current window, or its few samples would keep the load's journal
+            self.last_late_flush = now;
+            return Some(EVERYTHING);
+        }
+        let bytes_max = LATE_BYTES + LATE_BYTES_PER_SERIES * self.inner.head.len() as u64;
         if first <= over && (waited || self.inner.head.heap_bytes() > bytes_max) {
             self.last_late_flush = now;
             return Some(over);
