@@ -16,3 +16,4 @@ pub mod runtime;
 pub mod statsd;
 pub mod storage;
 pub mod telemetry;
+pub mod url_text;

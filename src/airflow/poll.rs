@@ -11,12 +11,13 @@ use std::collections::HashSet;
 use serde::de::DeserializeOwned;
 
 use super::answer::{ACTIVE_TASK_STATES, Dag, Health, Page, Pool, Run, TaskInstance};
-use super::client::{Client, PAGE_ENTRIES, segment};
+use super::client::{Client, PAGE_ENTRIES};
 use super::error::PollError;
 use super::gauges::{self, Gauge};
 use super::options::DagFilter;
 use super::state::{RunId, State, TriesWanted};
 use crate::model::Timestamp;
+use crate::url_text::segment;
 
 /// What is read again of the time before the cursor: transactions that were open then.
 const OVERLAP_MS: i64 = 120_000;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::model::Timestamp;
 use crate::model::labels::Quoted;
+use crate::model::{Timestamp, parse_duration_ms};
 
 /// The earliest time of requests that name no start (Prometheus' `MinTime`).
 pub const TIME_MIN: Timestamp = Timestamp((i64::MIN / 1000 + YEAR_ONE_TO_EPOCH_SECS) * 1000);
@@ -72,39 +72,13 @@ pub fn parse_duration_ns(text: &str) -> Result<i64, TimeError> {
         }
         return Ok(ns as i64);
     }
-    parse_units_ns(text).ok_or_else(|| error("duration"))
+    // The longest duration there is fits as nanoseconds.
+    parse_duration_ms(text).map(|ms| ms * 1_000_000).map_err(|_| error("duration"))
 }
 
 /// A number as the API accepts it; infinities and NaN are no times.
 fn parse_float(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|seconds| seconds.is_finite())
-}
-
-/// Units of a duration in the order in which they must come.
-const UNITS: [(&str, i64); 7] = [
-    ("y", 365 * 86_400_000),
-    ("w", 7 * 86_400_000),
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1000),
-    ("ms", 1),
-];
-
-fn parse_units_ns(text: &str) -> Option<i64> {
-    let mut rest = text;
-    let mut units = UNITS.iter();
-    let mut total_ms = 0i64;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let count: i64 = rest[..digits].parse().ok()?;
-        let after = &rest[digits..];
-        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let (_, unit_ms) = units.find(|(name, _)| *name == &after[..letters])?;
-        total_ms = total_ms.checked_add(count.checked_mul(*unit_ms)?)?;
-        rest = &after[letters..];
-    }
-    if text.is_empty() { None } else { total_ms.checked_mul(1_000_000) }
 }
 
 #[cfg(test)]

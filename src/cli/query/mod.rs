@@ -166,7 +166,7 @@ fn question(command: QueryCommand) -> Result<(Question, Target), CliError> {
         }
         QueryCommand::Labels(args) => {
             let path = match args.name {
-                Some(name) => format!("label/{}/values", remote::encode_path(&name)),
+                Some(name) => format!("label/{}/values", crate::url_text::segment(&name)),
                 None => "labels".to_owned(),
             };
             let parameters = selection(args.matches, args.start, args.end);

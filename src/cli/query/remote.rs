@@ -55,30 +55,3 @@ fn print_notes(answer: &Value) {
         }
     }
 }
-
-/// `text` as one segment of a path.
-pub(super) fn encode_path(text: &str) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'~' => {
-                out.push(char::from(byte));
-            }
-            // Writing to a String cannot fail.
-            other => drop(write!(out, "%{other:02X}")),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn path_segments_are_encoded() {
-        assert_eq!(encode_path("job_1"), "job_1");
-        assert_eq!(encode_path("a/b c"), "a%2Fb%20c");
-    }
-}
