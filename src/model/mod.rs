@@ -4,6 +4,7 @@
 //! In: nothing. Out: plain types. Never here: I/O, threads, async, locks; the only clock is behind
 //! the [`Clock`] trait.
 
+pub mod alert;
 pub mod buckets;
 pub mod duration;
 pub mod exemplar;
@@ -20,6 +21,7 @@ pub mod source;
 pub mod time;
 pub mod write;
 
+pub use alert::{Alert, Annotations};
 pub use duration::{DurationError, DurationMs, parse_duration_ms};
 pub use exemplar::Exemplar;
 pub use histogram::{BucketSpan, CounterResetHint, FloatHistogram, Histogram};
