@@ -60,11 +60,12 @@ impl<'a> Appender<'a> {
         found
     }
 
-    /// Number of the series with these labels, created when new; `None` when there are too many.
-    pub fn get_or_create(&self, labels: &Labels) -> Option<u32> {
-        let (series, created) = self.inner.head.get_or_insert(labels, self.series_max())?;
-        self.inner.metrics.created_series.fetch_add(u64::from(created), Ordering::Relaxed);
-        Some(series)
+    /// Numbers of the series with these label sets, created when new; [`NO_SERIES`] when there are
+    /// too many.
+    pub fn get_or_create(&self, wanted: &[Labels]) -> Vec<u32> {
+        let done = self.inner.head.get_or_create(wanted, self.series_max());
+        self.inner.metrics.created_series.fetch_add(done.created, Ordering::Relaxed);
+        done.numbers
     }
 
     /// Appends the samples and queues them for the journal. `acknowledge` is told when they are on
