@@ -11,6 +11,9 @@ use super::store::Inner;
 use super::window::Window;
 use crate::model::{Labels, SeriesEntry, WriteBatch};
 
+/// A batch this much older than the present is backfill, in ms.
+pub const BACKFILL_MS: i64 = 5 * 60 * 1000;
+
 /// A batch being appended: from the lookup of its series until it is queued no flush begins.
 pub struct Appender<'a> {
     inner: &'a Inner,
@@ -80,7 +83,7 @@ impl<'a> Appender<'a> {
         series: BatchSeries,
         acknowledge: Acknowledge,
     ) -> Result<(), QueueError> {
-        let inner = self.inner;
+        let (inner, now) = (self.inner, self.now());
         let record = SamplesRef {
             series: &series.samples,
             samples: &batch.samples,
@@ -105,6 +108,11 @@ impl<'a> Appender<'a> {
             inner.head.append_exemplars(&series.exemplars, &batch.exemplars);
         }
         count(inner, &series, stats.replaced);
+        let first = batch.samples.first().map_or(i64::MAX, |sample| sample.timestamp.0);
+        if first < now.saturating_sub(BACKFILL_MS) {
+            let samples = batch.samples.len() as u64;
+            inner.metrics.backfilled_samples.fetch_add(samples, Ordering::Relaxed);
+        }
         inner.journal.submit(JournalBatch { series: touched, windows, record: bytes, acknowledge })
     }
 }
