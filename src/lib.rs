@@ -12,6 +12,7 @@ pub mod model;
 pub mod promql;
 pub mod remote_read;
 pub mod remote_write;
+pub mod rules;
 pub mod runtime;
 pub mod statsd;
 pub mod storage;
