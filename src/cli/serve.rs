@@ -126,7 +126,7 @@ fn external_url(text: Option<String>) -> Result<String, CliError> {
     }
 }
 
-fn features(names: &[String]) -> Result<Features, CliError> {
+pub(super) fn features(names: &[String]) -> Result<Features, CliError> {
     let mut features = Features::default();
     for name in names {
         let feature = match name.as_str() {

@@ -12,6 +12,7 @@ mod build;
 mod duration;
 mod env;
 mod error;
+mod glob;
 mod mask;
 mod raw;
 mod relabel;
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub use build::{Overrides, load, parse};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::ConfigError;
+pub use glob::glob;
 pub use statsd::{AirflowMapping, StatsdConfig, StatsdSockets};
 pub use statsd_airflow::AirflowSenders;
 

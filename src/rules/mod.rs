@@ -15,6 +15,7 @@ pub mod group;
 mod label_merge;
 pub mod manager;
 pub mod metrics;
+pub mod number_text;
 mod output;
 mod recording;
 pub mod reload;

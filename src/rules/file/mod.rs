@@ -5,7 +5,7 @@
 
 mod check;
 pub mod lint;
-mod raw;
+pub(super) mod raw;
 
 use std::fmt;
 use std::path::Path;

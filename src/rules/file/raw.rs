@@ -4,37 +4,39 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 /// A text with its place.
-pub(super) type Text = Spanned<String>;
+pub(in crate::rules) type Text = Spanned<String>;
 
 /// Declares a mapping whose unknown keys are kept.
 macro_rules! mapping {
     ($(#[$doc:meta])* $name:ident, $what:literal, { $($key:literal => $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Default)]
-        pub(super) struct $name {
+        pub(in crate::rules) struct $name {
             $(pub $field: Option<$type>,)*
             /// Keys that there are not.
-            pub unknown: Vec<Text>,
+            pub unknown: Vec<serde_saphyr::Spanned<String>>,
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                use serde::de::{IgnoredAny, MapAccess, Visitor};
+
                 struct Keys;
 
                 impl<'de> Visitor<'de> for Keys {
                     type Value = $name;
 
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         f.write_str($what)
                     }
 
                     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<$name, M::Error> {
                         let mut out = $name::default();
-                        while let Some(key) = map.next_key::<Text>()? {
+                        while let Some(key) = map.next_key::<serde_saphyr::Spanned<String>>()? {
                             match key.value.as_str() {
                                 $($key => out.$field = map.next_value()?,)*
                                 _ => {
@@ -52,6 +54,7 @@ macro_rules! mapping {
         }
     };
 }
+pub(in crate::rules) use mapping;
 
 mapping!(
     /// A whole file.
@@ -91,7 +94,7 @@ mapping!(
 
 /// Names and texts in the order of the file. A text that is not given is empty.
 #[derive(Debug, Default)]
-pub(super) struct Pairs(pub Vec<(Text, Option<Text>)>);
+pub(in crate::rules) struct Pairs(pub Vec<(Text, Option<Text>)>);
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pairs, D::Error> {
