@@ -17,4 +17,5 @@ pub mod runtime;
 pub mod statsd;
 pub mod storage;
 pub mod telemetry;
+pub mod template;
 pub mod url_text;
