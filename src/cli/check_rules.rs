@@ -9,9 +9,8 @@ use clap::{Args, ValueEnum};
 use super::CliError;
 use super::serve::features;
 use crate::config::glob;
-use crate::rules::GroupSpec;
 use crate::rules::file::{self, FILE_BYTES_MAX, FileError, ReadOptions, lint};
-use crate::template_rules::RuleTemplates;
+use crate::rules::{GoTemplates, GroupSpec};
 
 /// Exit code when something is likely a mistake and that is to fail.
 const LINT_FAILED: u8 = 3;
@@ -56,7 +55,7 @@ enum Verdict {
 /// fail.
 pub(super) fn run(args: &RulesArgs) -> Result<ExitCode, CliError> {
     let features = features(&args.enable_feature)?;
-    let templates = RuleTemplates::new();
+    let templates = GoTemplates::default();
     let options = ReadOptions {
         features: &features,
         templates: &templates,
@@ -64,7 +63,10 @@ pub(super) fn run(args: &RulesArgs) -> Result<ExitCode, CliError> {
     };
     let mut worst = Verdict::Right;
     for path in paths(&args.files)? {
-        println!("Checking {}", path.as_ref().map_or("standard input".into(), |p| p.display().to_string()));
+        println!(
+            "Checking {}",
+            path.as_ref().map_or("standard input".into(), |p| p.display().to_string())
+        );
         let read = match &path {
             Some(path) => file::read(path, options),
             None => read_input(options)?,

@@ -13,8 +13,8 @@ use regex::Regex;
 use super::CliError;
 use super::serve::features;
 use crate::config::glob;
+use crate::rules::GoTemplates;
 use crate::rules::unit_test::{FileReport, MismatchReport, TestOptions, TestReport, run_file};
-use crate::template_rules::RuleTemplates;
 
 /// Arguments of `tidewatch test rules`.
 #[derive(Args, Clone, Debug)]
@@ -44,13 +44,14 @@ pub struct TestRulesArgs {
 
 /// Runs the tests; succeeds when everything is as expected.
 pub(super) fn run(args: &TestRulesArgs) -> Result<ExitCode, CliError> {
-    let chosen = args.chosen.iter().map(|text| {
-        Regex::new(text).map_err(|error| CliError::Usage(format!("--run: {error}")))
-    });
+    let chosen = args
+        .chosen
+        .iter()
+        .map(|text| Regex::new(text).map_err(|error| CliError::Usage(format!("--run: {error}"))));
     let chosen: Vec<Regex> = chosen.collect::<Result<_, _>>()?;
     let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|re| re.is_match(name));
     let features = features(&args.enable_feature)?;
-    let templates = RuleTemplates::new();
+    let templates = GoTemplates::default();
     let options = TestOptions {
         features: &features,
         templates: &templates,

@@ -237,7 +237,7 @@ impl Group {
             return;
         }
         changes.push((saved::group_key(&self.spec), Some(ts.0.to_le_bytes().to_vec())));
-        match store.change(&changes) {
+        match store.change(changes) {
             Ok(()) => {
                 run.is_known = true;
                 changed.iter().for_each(|rule| rule.alerts().saved());
@@ -334,7 +334,7 @@ fn forget(store: &dyn StateStore, keys: Vec<Vec<u8>>) {
     if changes.is_empty() {
         return;
     }
-    if let Err(why) = store.change(&changes) {
+    if let Err(why) = store.change(changes) {
         tracing::warn!("state of removed rules is not removed: {why}");
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod alert;
 pub mod file;
+pub mod go_templates;
 pub mod group;
 mod label_merge;
 pub mod manager;
@@ -28,6 +29,7 @@ pub mod spec;
 pub mod templates;
 pub mod unit_test;
 
+pub use go_templates::GoTemplates;
 pub use group::{Group, Settings};
 pub use manager::Manager;
 pub use seams::{AlertSink, Environment, Externals, SampleSink, StateStore, Written};

@@ -69,7 +69,7 @@ fn forget_others(store: &dyn StateStore, groups: &[Arc<Group>]) {
     let gone = saved::of_other_groups(store, groups.iter().map(|group| &**group.spec()));
     let gone = gone.and_then(|keys| {
         let changes: Vec<_> = keys.into_iter().map(|key| (key, None)).collect();
-        if changes.is_empty() { Ok(()) } else { store.change(&changes) }
+        if changes.is_empty() { Ok(()) } else { store.change(changes) }
     });
     if let Err(why) = gone {
         tracing::warn!("state of removed rule groups is not removed: {why}");

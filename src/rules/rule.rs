@@ -1,5 +1,6 @@
 //! One rule with its state: evaluated by its group, looked at by the API.
 
+use std::cell::OnceCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -266,6 +267,7 @@ impl Rule {
             at: ts,
             externals: environment.externals,
             query: &|text| environment.query_text(text, ts),
+            data: OnceCell::new(),
         };
         let own = self.expand(&self.spec.labels, &input);
         let own = self.spec.labels.iter().zip(&own);

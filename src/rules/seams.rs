@@ -43,7 +43,7 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     /// They could not be written; says why.
-    fn change(&self, changes: &[Change]) -> Result<(), String>;
+    fn change(&self, changes: Vec<Change>) -> Result<(), String>;
 }
 
 /// Labels and URL of this server, as templates and links show them.
@@ -141,7 +141,7 @@ impl StateStore for Nowhere {
         Ok(())
     }
 
-    fn change(&self, _: &[Change]) -> Result<(), String> {
+    fn change(&self, _: Vec<Change>) -> Result<(), String> {
         Ok(())
     }
 }

@@ -1,12 +1,14 @@
 //! The seam to the template engine: texts of labels and annotations, compiled once and expanded
 //! for each alert.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 
 use super::seams::Externals;
 use crate::model::{Labels, Timestamp};
 use crate::promql::{PointValue, VectorSample};
+use crate::template::RuleData;
 
 /// Compiles templates.
 pub trait Templates: Send + Sync {
@@ -37,7 +39,9 @@ pub struct TemplateInput<'a> {
     /// Labels and URL of this server.
     pub externals: &'a Externals,
     /// Evaluates a query at that time.
-    pub query: &'a (dyn Fn(&str) -> Result<Vec<VectorSample>, String> + Sync),
+    pub query: &'a dyn Fn(&str) -> Result<Vec<VectorSample>, String>,
+    /// All this as a template engine wants it, made once for all texts of an alert.
+    pub data: OnceCell<RuleData>,
 }
 
 /// The text of a label or annotation.

@@ -212,7 +212,8 @@ impl Checker {
         let at_ms = self.duration(raw.eval_time).unwrap_or(0);
         let alertname = raw.alertname.map(|name| name.value).unwrap_or_default();
         if alertname.is_empty() {
-            let of = if test.is_empty() { String::new() } else { format!(" (in TestGroup {test})") };
+            let of =
+                if test.is_empty() { String::new() } else { format!(" (in TestGroup {test})") };
             let at = crate::model::DurationMs(at_ms);
             self.errors.push(format!(
                 "an item under alert_rule_test misses required attribute alertname at eval_time \
@@ -267,6 +268,7 @@ pub(super) fn yaml_float(text: &str) -> Option<f64> {
     if bare.eq_ignore_ascii_case(".inf") {
         return Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY });
     }
-    let hexadecimal = bare.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let hexadecimal =
+        bare.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
     hexadecimal.map(|number| number as f64).or_else(|| text.replace('_', "").parse().ok())
 }

@@ -6,7 +6,7 @@ use crate::model::{BucketSpan, CounterResetHint, FloatHistogram};
 use crate::rules::number_text::plain;
 
 /// `{{count:4 sum:5.6 buckets:[4]}}`; what is 0 is left out.
-pub(super) fn histogram_text(histogram: &FloatHistogram) -> String {
+pub fn histogram_text(histogram: &FloatHistogram) -> String {
     let mut parts = Vec::new();
     if histogram.schema != 0 {
         parts.push(format!("schema:{}", histogram.schema));

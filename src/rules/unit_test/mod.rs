@@ -7,8 +7,10 @@ mod file;
 mod histogram_text;
 mod raw;
 mod run;
-mod store;
+pub(in crate::rules) mod store;
 mod text;
+
+pub use histogram_text::histogram_text;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

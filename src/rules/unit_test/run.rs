@@ -71,10 +71,8 @@ pub(super) fn run(
         specs.iter().map(|spec| Group::new(Arc::clone(spec), settings, true)).collect();
     let rank = |group: &Group| file.order.get(&*group.spec().name).copied().unwrap_or(0);
     groups.sort_by_key(rank);
-    let externals = Externals {
-        labels: test.external_labels.clone(),
-        url: test.external_url.as_str().into(),
-    };
+    let externals =
+        Externals { labels: test.external_labels.clone(), url: test.external_url.as_str().into() };
     let runner = Runner { file, test, engine, groups, externals, metrics: RuleMetrics::default() };
     let mut store = TestStore::default();
     let errors = runner.all(&mut store, &clock);
@@ -186,7 +184,8 @@ impl Runner<'_> {
         let groups = self.groups.iter();
         let groups = groups.filter(|own| group.is_none_or(|wanted| *own.spec().name == *wanted));
         let rules = groups.flat_map(|group| group.rules());
-        let rules = rules.filter(|rule| rule.spec().is_alerting() && *rule.spec().name == *alertname);
+        let rules =
+            rules.filter(|rule| rule.spec().is_alerting() && *rule.spec().name == *alertname);
         rules
             .flat_map(|rule| {
                 let alerts = rule.alerts();
@@ -233,9 +232,7 @@ fn expected_sample(raw: &RawSample) -> Result<TestSample, String> {
     let text = raw.labels.as_ref().map_or("", |labels| labels.value.trim());
     let labels = match text {
         "" => Labels::empty(),
-        text => {
-            parse_metric(text).map_err(|error| format!("labels {text:?}: {error}"))?
-        }
+        text => parse_metric(text).map_err(|error| format!("labels {text:?}: {error}"))?,
     };
     let value = raw.value.as_ref().and_then(|text| yaml_float(&text.value)).unwrap_or(0.0);
     let Some(text) = raw.histogram.as_ref().filter(|text| !text.value.is_empty()) else {

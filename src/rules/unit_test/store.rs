@@ -1,10 +1,13 @@
 //! Where a test's samples are: in memory, appended as time goes on, by the input and by the rules.
 
-use std::sync::{PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::file::Test;
+use crate::model::histogram_reset::is_reset;
 use crate::model::{
-    Histogram, Labels, Selector, SeriesSet, SeriesSource, SourceError, Timestamp, WriteBatch,
+    CounterResetHint, FloatHistogram, Histogram, Labels, Selector, SeriesSet, SeriesSource,
+    SourceError, Timestamp, WriteBatch,
 };
 use crate::promql::memory::{MemorySample, MemorySource, MemoryValue};
 use crate::promql::series_desc::SequenceValue;
@@ -12,18 +15,71 @@ use crate::rules::seams::{SampleSink, Written};
 
 /// The samples of a test so far.
 #[derive(Default)]
-pub(super) struct TestStore {
+pub(in crate::rules) struct TestStore {
     /// Read by queries, written between them.
-    memory: RwLock<MemorySource>,
+    kept: RwLock<Kept>,
     /// Input of each series that is appended already.
     done: Vec<usize>,
 }
 
+#[derive(Default)]
+struct Kept {
+    memory: MemorySource,
+    /// The latest sample of each series whose latest sample is a histogram.
+    latest: HashMap<Labels, FloatHistogram>,
+}
+
+impl Kept {
+    fn append(&mut self, labels: &Labels, samples: impl Iterator<Item = MemorySample>) {
+        let samples = samples.map(|sample| MemorySample {
+            value: match sample.value {
+                MemoryValue::Histogram(histogram) => {
+                    MemoryValue::Histogram(with_hint(&mut self.latest, labels, *histogram).into())
+                }
+                value => {
+                    self.latest.remove(labels);
+                    value
+                }
+            },
+            ..sample
+        });
+        self.memory.append(labels, samples);
+    }
+}
+
+/// What a Prometheus knows of counter resets when it reads its own samples: nothing of the first of
+/// a chunk, and of the others that they follow without one; a reset begins a chunk.
+fn with_hint(
+    latest: &mut HashMap<Labels, FloatHistogram>,
+    labels: &Labels,
+    mut histogram: FloatHistogram,
+) -> FloatHistogram {
+    if histogram.counter_reset_hint != CounterResetHint::Gauge {
+        let previous = latest.get(labels);
+        let reset = previous.map(|previous| is_reset(previous, &histogram));
+        histogram.counter_reset_hint = match reset {
+            None => CounterResetHint::Unknown,
+            Some(true) => CounterResetHint::Reset,
+            Some(false) => CounterResetHint::NotReset,
+        };
+    }
+    latest.insert(labels.clone(), histogram.clone());
+    histogram
+}
+
 impl TestStore {
+    fn read(&self) -> RwLockReadGuard<'_, Kept> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Kept> {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Appends the input up to and including `until` (ms).
     pub fn load_until(&mut self, test: &Test, until: i64) {
         self.done.resize(test.series.len(), 0);
-        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         for (series, done) in test.series.iter().zip(&mut self.done) {
             let at = |index: usize| {
                 let index = i64::try_from(index).unwrap_or(i64::MAX);
@@ -35,7 +91,7 @@ impl TestStore {
             }
             let values = series.values[first..*done].iter().enumerate();
             let samples = values.filter_map(|(index, value)| sample(at(first + index), value));
-            memory.append(&series.labels, samples);
+            kept.append(&series.labels, samples);
         }
     }
 
@@ -51,7 +107,9 @@ impl TestStore {
                 let points = data.timestamps.iter().zip(&data.values);
                 lines.extend(points.map(|(at, value)| format!("{labels} {value} @{at}")));
                 let histograms = data.histograms.iter();
-                lines.extend(histograms.map(|h| format!("{labels} {:?} @{}", h.histogram, h.timestamp)));
+                lines.extend(
+                    histograms.map(|h| format!("{labels} {:?} @{}", h.histogram, h.timestamp)),
+                );
             }
         }
         lines
@@ -69,11 +127,11 @@ fn sample(timestamp: i64, value: &SequenceValue) -> Option<MemorySample> {
 
 impl SeriesSource for TestStore {
     fn select(&self, selector: &Selector<'_>) -> Result<Box<dyn SeriesSet>, SourceError> {
-        self.memory.read().unwrap_or_else(PoisonError::into_inner).select(selector)
+        self.read().memory.select(selector)
     }
 
     fn label_names(&self, selector: &Selector<'_>) -> Result<Vec<String>, SourceError> {
-        self.memory.read().unwrap_or_else(PoisonError::into_inner).label_names(selector)
+        self.read().memory.label_names(selector)
     }
 
     fn label_values(
@@ -81,13 +139,13 @@ impl SeriesSource for TestStore {
         name: &str,
         selector: &Selector<'_>,
     ) -> Result<Vec<String>, SourceError> {
-        self.memory.read().unwrap_or_else(PoisonError::into_inner).label_values(name, selector)
+        self.read().memory.label_values(name, selector)
     }
 }
 
 impl SampleSink for TestStore {
     fn submit(&self, batch: &WriteBatch<'_>) -> Result<Written, String> {
-        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.write();
         let (mut samples, mut histograms) = (batch.samples.iter(), batch.histograms.iter());
         for entry in &batch.series {
             let labels = Labels::from_packed(entry.labels).map_err(|error| error.to_string())?;

@@ -16,10 +16,7 @@ pub(super) fn alerts_text(alerts: &[ExpectedAlert]) -> String {
     for (index, alert) in alerts.iter().enumerate() {
         let comma = if index > 0 { "," } else { "" };
         let (labels, annotations) = (pairs_text(&alert.labels), pairs_text(&alert.annotations));
-        let _ = write!(
-            out,
-            "{comma}\n{index}:\n  Labels:{labels}\n  Annotations:{annotations}"
-        ); // writing to a string does not fail
+        let _ = write!(out, "{comma}\n{index}:\n  Labels:{labels}\n  Annotations:{annotations}"); // writing to a string does not fail
     }
     out.push_str("\n]");
     out
