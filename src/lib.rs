@@ -3,6 +3,7 @@
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
 
 pub mod airflow;
+pub mod alert_sender;
 pub mod app;
 pub mod cli;
 pub mod config;
@@ -10,10 +11,13 @@ pub mod http;
 pub mod ingest;
 pub mod model;
 pub mod promql;
+pub mod relabel;
 pub mod remote_read;
 pub mod remote_write;
+pub mod rules;
 pub mod runtime;
 pub mod statsd;
 pub mod storage;
 pub mod telemetry;
+pub mod template;
 pub mod url_text;
