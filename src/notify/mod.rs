@@ -4,7 +4,10 @@
 //! of everything that led to them. Never here: evaluating rules, HTTP handlers.
 //!
 //! [`config`] reads `alertmanager.yml`; [`matcher`] and [`interval`] are its small languages.
+//! [`deliver`] is the seam to whoever talks to receivers.
 
 pub mod config;
+pub mod deliver;
+pub mod fingerprint;
 pub mod interval;
 pub mod matcher;
