@@ -8,6 +8,12 @@
 
 pub mod config;
 pub mod deliver;
+pub mod event;
 pub mod fingerprint;
+pub mod inhibit;
 pub mod interval;
+pub mod machine;
 pub mod matcher;
+pub mod route;
+pub mod rows;
+pub mod silence;
