@@ -255,6 +255,10 @@ impl Machine {
     /// more.
     pub(super) fn refresh_muted(&mut self) {
         let now = self.now;
+        let minute = now.0.div_euclid(60_000);
+        if std::mem::replace(&mut self.muted_minute, minute) == minute {
+            return; // intervals begin and end with a minute
+        }
         let within = |name: &Arc<str>| {
             let intervals = self.config.time_intervals.get(&**name);
             intervals.is_some_and(|all| all.iter().any(|interval| interval.contains(now)))

@@ -150,6 +150,8 @@ pub struct Machine {
     silences_changed: bool,
     /// What mutes each route now; none when nothing does.
     muted: Vec<Option<group::Suppression>>,
+    /// The minute since the epoch in which that was found out.
+    muted_minute: i64,
     targets: BTreeMap<(Arc<str>, Arc<str>), Target>,
     in_flight: BTreeMap<u64, (u64, Arc<str>)>,
     /// Route sets that alerts share.
@@ -193,6 +195,7 @@ impl Machine {
             silence_index: SilenceIndex::default(),
             silence_timers: BTreeSet::new(),
             silences_changed: false,
+            muted_minute: i64::MIN,
             targets: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             route_sets: HashMap::default(),

@@ -26,6 +26,7 @@ impl Machine {
         self.inhibitor = Inhibitor::new(&config.inhibit_rules);
         self.config = config;
         self.muted = vec![None; self.routes.nodes().len()];
+        self.muted_minute = i64::MIN;
         self.refresh_muted();
         self.effects.events.push(Event::new(EventKind::Reloaded, now));
         self.route_everything();
