@@ -5,7 +5,7 @@
 //!
 //! Start: configuration, signals, sockets, an early HTTP server that says "not ready", the store
 //! (which reads its journals back), then everything. Stop, in this order: no new requests and the
-//! last StatsD flush; the last collection of own metrics; the store. What was acknowledged is on
+//! last StatsD flush; rules, and the alerts that wait; the last collection of own metrics; the store. What was acknowledged is on
 //! disk before each acknowledgement, so a stop that is cut short loses nothing either.
 
 mod banner;
@@ -14,6 +14,7 @@ mod local;
 mod metrics;
 mod progress;
 mod reload;
+mod rules;
 mod script_disk;
 mod statsd;
 mod watch;
@@ -101,13 +102,16 @@ async fn run(options: ServeOptions, config: Config, log_level: LogLevel) -> Resu
     let (orders, mut inbox) = mpsc::channel(ORDERS_MAX);
     let base = Base::new(&options, &config, orders)?;
     banner::warn_of(&config, &base.events);
+    let groups = rules::load(&config, &options.features).map_err(ServeError::Rules)?;
     let listener = bind(config.listen)?;
     let address = listener
         .local_addr()
         .map_err(|error| ServeError::io("asking for the own address", error))?;
     let store = open_early(&base, &listener, &config).await?;
-    let mut reloader = Reloader::new(&base, options, &config, &store, log_level);
     let parts = start(&base, listener, &config, &store)?;
+    let rules = rules::Rules::start(&base, &options, &config, &store, groups, None)?;
+    let mut reloader = Reloader::new(&base, options, &config, &store, log_level);
+    reloader.set_rules(rules);
     let statsd = parts.statsd.as_ref();
     reloader.set_statsd(statsd.map(|statsd| statsd.handle.clone()));
     banner::print(&config, address, statsd.and_then(|statsd| statsd.address));
@@ -124,8 +128,9 @@ async fn run(options: ServeOptions, config: Config, log_level: LogLevel) -> Resu
             },
         }
     }
+    let rules = reloader.take_rules();
     drop(reloader);
-    stop(base, parts, store).await
+    stop(base, parts, rules, store).await
 }
 
 fn stop_by(by: &str) -> Event {
@@ -349,10 +354,19 @@ fn receiver_router(base: &Base, ingest: &Ingest, store: &Arc<Store>) -> Router {
 }
 
 /// Stops the stages in order and closes the store.
-async fn stop(base: Base, parts: Parts, store: Arc<Store>) -> Result<(), ServeError> {
+async fn stop(
+    base: Base,
+    parts: Parts,
+    rules: Option<rules::Rules>,
+    store: Arc<Store>,
+) -> Result<(), ServeError> {
     // Connections that are open are drained: the gate would refuse what they already sent.
     parts.receivers.stop(&base.events).await;
     base.state.stop();
+    let stopping = tokio::task::spawn_blocking(move || rules.map(rules::Rules::stop));
+    if let Err(panic) = stopping.await {
+        tracing::error!("stopping the rules failed: {panic}");
+    }
     parts.collection.stop(&base.events).await;
     // The last handles of the store are in the state and in the collectors.
     drop(base);

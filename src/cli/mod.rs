@@ -1,13 +1,15 @@
 //! The command line: one file a sub-command.
 //!
-//! In: arguments. Out: an exit code (0 good, 1 failed, 2 wrong usage). Never here: what the
+//! In: arguments. Out: an exit code (0 good, 1 failed, 2 wrong usage, 3 lint). Never here: what the
 //! commands do; they call the library.
 
 mod check;
+mod check_rules;
 mod completions;
 mod query;
 mod serve;
 mod test_promql;
+mod test_rules;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -46,6 +48,8 @@ enum Command {
 enum TestCommand {
     /// Run scripts in the promqltest language
     Promql(test_promql::TestPromqlArgs),
+    /// Run unit tests of rules, as promtool does
+    Rules(test_rules::TestRulesArgs),
 }
 
 /// Why a command failed.
@@ -87,6 +91,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Check(command) => check::run(&command),
         Command::Query(command) => query::run(command),
         Command::Test(TestCommand::Promql(args)) => Ok(test_promql::run(&args)),
+        Command::Test(TestCommand::Rules(args)) => test_rules::run(&args),
         Command::Completions(args) => completions::run(&args),
     }
 }

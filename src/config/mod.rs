@@ -8,13 +8,16 @@
 //! secrets before the text is shown.
 
 mod airflow;
+mod alerting;
 mod build;
 mod duration;
 mod env;
 mod error;
+mod glob;
 mod mask;
 mod raw;
 mod relabel;
+mod rules;
 mod scrape;
 mod statsd;
 mod statsd_airflow;
@@ -29,10 +32,13 @@ use std::time::Duration;
 pub use build::{Overrides, load, parse};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::ConfigError;
+pub use glob::glob;
+pub use rules::RulesConfig;
 pub use statsd::{AirflowMapping, StatsdConfig, StatsdSockets};
 pub use statsd_airflow::AirflowSenders;
 
 use crate::airflow::InstanceOptions;
+use crate::alert_sender::SenderOptions;
 use crate::model::Labels;
 use crate::telemetry::LogOptions;
 
@@ -57,6 +63,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Labels attached to what leaves for other servers (`global.external_labels`).
     pub external_labels: Labels,
+    /// Rules and when they are evaluated.
+    pub rules: RulesConfig,
+    /// The Alertmanagers that alerts are sent to.
+    pub alerting: SenderOptions,
     /// Airflow instances to watch.
     pub airflow: Vec<InstanceOptions>,
     /// The file as YAML with secrets masked; empty without a file.

@@ -187,6 +187,19 @@ impl Store {
         self.inner.control.part_state(part)
     }
 
+    /// Hands over what a part kept under keys that begin with `prefix`, ascending by key.
+    ///
+    /// # Errors
+    /// The control file cannot be read.
+    pub fn each_part_state(
+        &self,
+        part: &str,
+        prefix: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), StorageError> {
+        self.inner.control.each_part_state(part, prefix, each)
+    }
+
     /// Changes what a part keeps over a restart; it is on disk when this returns.
     ///
     /// # Errors
