@@ -16,4 +16,5 @@ pub mod machine;
 pub mod matcher;
 pub mod route;
 pub mod rows;
+pub mod service;
 pub mod silence;

@@ -39,7 +39,9 @@ use super::silence::Silences;
 use super::silence::index::SilenceIndex;
 use crate::model::{Alert, Timestamp};
 use alerts::{AlertId, Alerts, Entry};
+pub use flush::SUPPRESSION_NAMES;
 use group::Group;
+pub use send::IN_FLIGHT_MAX;
 use send::Target;
 
 /// Most alerts known at a time; each costs about a kilobyte.
