@@ -14,6 +14,7 @@ pub mod inhibit;
 pub mod interval;
 pub mod machine;
 pub mod matcher;
+pub mod metrics;
 pub mod route;
 pub mod rows;
 pub mod service;

@@ -110,7 +110,7 @@ pub enum SilenceError {
 impl fmt::Display for SilenceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SilenceError::NotFound(id) => write!(f, "silence {id} not found"),
+            SilenceError::NotFound(_) => f.write_str("silence not found"),
             SilenceError::Invalid(why) => write!(f, "invalid silence: {why}"),
             SilenceError::TooMany => {
                 write!(f, "exceeded maximum number of silences: {SILENCES_MAX}")

@@ -355,6 +355,9 @@ impl World {
             self.machine.expire_silence(&id, self.now).expect("it is there");
         }
         self.pass(1_900_000 + 3 * GROUP_INTERVAL_MS);
+        // Routes whose mute has just ended need a moment.
+        let muted: Vec<bool> = self.machine.muted.iter().map(Option::is_some).collect();
+        self.pass(GROUP_INTERVAL_MS);
         let routes = RouteTree::new(&self.configs[self.config].route);
         for number in &self.firing {
             let labels = labels(*number);
@@ -366,7 +369,7 @@ impl World {
             }
             for at in routes.matching(&labels) {
                 let node = routes.node(at);
-                if self.machine.muted[at].is_some() {
+                if muted[at] || self.machine.muted[at].is_some() {
                     continue;
                 }
                 let key = node.group_key(&node.group_labels(&labels));
