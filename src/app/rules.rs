@@ -68,11 +68,7 @@ fn settings(config: &Config) -> Settings {
 }
 
 fn externals(config: &Config, options: &ServeOptions) -> Externals {
-    // Whoever named no URL is most likely on this machine.
-    let url = match options.external_url.trim_end_matches('/') {
-        "" => format!("http://{}", config.listen),
-        url => url.to_owned(),
-    };
+    let url = super::external_url(options, config);
     Externals { labels: config.external_labels.clone(), url: url.into() }
 }
 

@@ -27,6 +27,7 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use build::{Overrides, load, parse};
@@ -40,6 +41,7 @@ pub use statsd_airflow::AirflowSenders;
 use crate::airflow::InstanceOptions;
 use crate::alert_sender::SenderOptions;
 use crate::model::Labels;
+use crate::notify::config::AlertConfig;
 use crate::telemetry::LogOptions;
 
 /// Everything the server is told, checked and with defaults filled in.
@@ -67,6 +69,8 @@ pub struct Config {
     pub rules: RulesConfig,
     /// The Alertmanagers that alerts are sent to.
     pub alerting: SenderOptions,
+    /// Who is told of alerts, when and how; `None` when nobody is.
+    pub alertmanager: Option<Arc<AlertConfig>>,
     /// Airflow instances to watch.
     pub airflow: Vec<InstanceOptions>,
     /// The file as YAML with secrets masked; empty without a file.
