@@ -45,6 +45,10 @@ pub enum Safe {
     Html,
     /// A URL of any scheme.
     Url,
+    /// A text that the function `html` escaped already.
+    HtmlEscaped,
+    /// A text that the function `urlquery` escaped already.
+    QueryEscaped,
 }
 
 /// A named type of lists, maps or records.
@@ -171,7 +175,7 @@ impl Value {
             Value::Bool(_) => "bool",
             Value::Int(_) => "int",
             Value::Float(_) => "float64",
-            Value::Text(_) => "string",
+            Value::Text(_) | Value::Safe(Safe::HtmlEscaped | Safe::QueryEscaped, _) => "string",
             Value::Safe(Safe::Html, _) => "template.HTML",
             Value::Safe(Safe::Url, _) => "template.URL",
             Value::List(list) => list.of.name,
