@@ -388,6 +388,9 @@ impl<'t> State<'t, '_> {
                 Some(int) => return Ok(Value::Int(int)),
                 None => Some("integer"),
             },
+            (ArgKind::Number(Number { int: Some(ns), .. }), Param::Of("time.Duration")) => {
+                return Ok(Value::Duration(*ns));
+            }
             (ArgKind::Bool(_) | ArgKind::Number(_), Param::Text) => Some("string"),
             (ArgKind::Bool(_) | ArgKind::Text { .. }, Param::Int) => Some("integer"),
             (ArgKind::Bool(_) | ArgKind::Number(_) | ArgKind::Text { .. }, other)
