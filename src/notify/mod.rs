@@ -1,0 +1,13 @@
+//! Alerts to people: Alertmanager's configuration and behaviour, in this process.
+//!
+//! In: alerts of the own rules and of other senders. Out: notifications to receivers, and a history
+//! of everything that led to them. Never here: evaluating rules, HTTP handlers.
+//!
+//! [`config`] reads `alertmanager.yml`; [`matcher`] and [`interval`] are its small languages.
+//! [`deliver`] is the seam to whoever talks to receivers.
+
+pub mod config;
+pub mod deliver;
+pub mod fingerprint;
+pub mod interval;
+pub mod matcher;
