@@ -11,3 +11,4 @@ pub mod deliver;
 pub mod fingerprint;
 pub mod interval;
 pub mod matcher;
+pub mod receivers;

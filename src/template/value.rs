@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::functions::Method;
-use super::limits::VALUE_DEPTH_MAX;
+use super::json;
+use super::limits::{BoundedText, VALUE_DEPTH_MAX};
 use super::time::GoTime;
+
+/// Longest JSON of one value in bytes.
+const JSON_BYTES_MAX: usize = 64 << 20;
 
 /// A value. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -223,6 +227,16 @@ impl Value {
             Value::List(list) => &list.items,
             _ => &[],
         }
+    }
+
+    /// As JSON, as Go's encoder writes it.
+    ///
+    /// # Errors
+    /// A sentence: it holds a number that is none, or is longer than 64 MiB.
+    pub fn to_json(&self) -> Result<String, String> {
+        let mut text = BoundedText::new(JSON_BYTES_MAX);
+        json::write(&mut text, self)?;
+        Ok(text.into_string())
     }
 
     /// The methods of its type.
