@@ -19,3 +19,4 @@ pub mod route;
 pub mod rows;
 pub mod service;
 pub mod silence;
+pub mod receivers;
