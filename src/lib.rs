@@ -3,6 +3,7 @@
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
 
 pub mod airflow;
+pub mod alias;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -117,6 +117,7 @@ impl Reloader {
             self.log_level.set(&config.log.level).expect("BUG: the configuration was checked");
         }
         self.airflow.set(&config.airflow);
+        self.state.aliases().set(config.airflow_aliases);
         let now = self.clock.now();
         self.state.set_live_config(live_config(&self.options, &config, now));
         self.health.succeeded(now);

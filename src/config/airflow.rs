@@ -16,11 +16,11 @@ const POLL_INTERVAL: Duration = Duration::from_secs(15);
 const INVENTORY_INTERVAL: Duration = Duration::from_secs(60);
 /// Ten times what a loaded Airflow 2 takes for its slowest answers.
 const TIMEOUT: Duration = Duration::from_secs(30);
-const BACKFILL: Duration = Duration::from_secs(24 * 60 * 60);
+const BACKFILL: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// Most instances; each is a thread.
 const INSTANCES_MAX: usize = 200;
 /// Labels that say which instance it is, and those of the series themselves.
-const RESERVED_LABELS: [&str; 16] = [
+const RESERVED_LABELS: [&str; 17] = [
     "job",
     "instance",
     "airflow",
@@ -34,6 +34,7 @@ const RESERVED_LABELS: [&str; 16] = [
     "pool_name",
     "component",
     "owner",
+    "paused",
     "tags",
     "sla",
     "le",
@@ -43,6 +44,7 @@ const RESERVED_LABELS: [&str; 16] = [
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAirflow {
+    aliases: Option<bool>,
     #[serde(default)]
     instances: Vec<RawInstance>,
     #[serde(default)]
@@ -106,6 +108,11 @@ struct RawSla {
 
 fn invalid(message: String) -> ConfigError {
     ConfigError::Invalid { key: "airflow", message }
+}
+
+/// Whether the names in circulation for Airflow's metrics are answered.
+pub(super) fn aliases(raw: Option<&RawAirflow>) -> bool {
+    raw.and_then(|raw| raw.aliases).unwrap_or(true)
 }
 
 /// Checks the section and builds its values.

@@ -105,6 +105,7 @@ pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, C
         query: query(&raw, &global, overrides)?,
         limits: limits(&raw),
         external_labels: external_labels(&global)?,
+        airflow_aliases: airflow::aliases(raw.airflow.as_ref()),
         airflow: airflow::build(raw.airflow.take())?,
         yaml: mask::masked_yaml(text),
         warnings: warnings(path, &raw, &global),

@@ -261,8 +261,8 @@ const HEALTHY: &str = r#"load 5m
   airflow_task_attempts_total{airflow="prod",dag_id="etl",task_id="t",state="success"} 0+10x2880
   airflow_task_retries_total{airflow="prod",dag_id="etl",task_id="t"} 0x2860 2x19
   airflow_sla_missed_total{airflow="prod",dag_id="etl",sla="nightly"} 0x2000 3x879
-  airflow_task_queue_length{airflow="prod"} 12x2880
-  airflow_queued_tasks{airflow="prod",queue="default",pool_name="default_pool"} 12x2880
+  airflow_queued_tasks{airflow="prod"} 12x2880
+  airflow_queued_task_instances{airflow="prod",queue="default",pool_name="default_pool"} 12x2880
   airflow_queued_tasks_oldest_age_seconds{airflow="prod",queue="default",pool_name="default_pool"} 9x2880
   airflow_task_instances{airflow="prod",dag_id="etl",state="running"} 7x2880
   airflow_pool_open_slots{airflow="prod",pool_name="default_pool"} 100x2880
@@ -309,8 +309,8 @@ const BAD: &str = r#"load 5m
   airflow_task_attempts_total{airflow="bad",dag_id="etl",task_id="t",state="failed"} 0+12x2880
   airflow_task_retries_total{airflow="bad",dag_id="etl",task_id="t"} 0+10x2880
   airflow_sla_missed_total{airflow="bad",dag_id="etl",sla="nightly"} 0x2875 1x4
-  airflow_task_queue_length{airflow="bad"} 250x2880
-  airflow_queued_tasks{airflow="bad",queue="default",pool_name="full"} 250x2880
+  airflow_queued_tasks{airflow="bad"} 250x2880
+  airflow_queued_task_instances{airflow="bad",queue="default",pool_name="full"} 250x2880
   airflow_queued_tasks_oldest_age_seconds{airflow="bad",queue="default",pool_name="full"} 3000x2880
   airflow_pool_open_slots{airflow="bad",pool_name="full"} 0x2880
   airflow_pool_queued_slots{airflow="bad",pool_name="full"} 3x2880
