@@ -484,3 +484,7 @@ fn metadata() -> Vec<(String, MetricMetadata)> {
 #[cfg(test)]
 #[path = "poller_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "replay_tests.rs"]
+mod replay;
