@@ -19,7 +19,7 @@ use tidewatch::statsd::metrics::Counts;
 use tidewatch::statsd::{Aggregator, Resolver};
 
 /// What Airflow 3 sends by StatsD and the files use, beside names the API tells too.
-const STATSD: &str = "airflow.dag_processor_heartbeat:1|c
+pub const STATSD: &str = "airflow.dag_processor_heartbeat:1|c
 airflow.scheduler_heartbeat:1|c
 airflow.triggerer_heartbeat:1|c
 airflow.scheduler.scheduler_loop_duration:20|ms
@@ -60,7 +60,7 @@ fn alerts() -> Vec<Json> {
     groups.iter().flat_map(|group| group["rules"].as_array().expect("rules").clone()).collect()
 }
 
-fn dashboards() -> Vec<(String, Json)> {
+pub fn dashboards() -> Vec<(String, Json)> {
     let entries = fs::read_dir(shipped("dashboards")).expect("a directory of dashboards");
     let files = entries.map(|entry| entry.expect("an entry").path());
     files
@@ -140,18 +140,28 @@ fn filled_in(expr: &str) -> String {
     expr
 }
 
-/// Expressions of the panels and of the variables of a dashboard.
-fn expressions(dashboard: &Json) -> Vec<String> {
+/// Expressions of the panels of a dashboard.
+pub fn panel_expressions(dashboard: &Json) -> Vec<String> {
     let panels = dashboard["panels"].as_array().expect("panels");
     let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    targets.map(|target| filled_in(target["expr"].as_str().expect("an expression"))).collect()
+}
+
+/// Variables of a dashboard: the selector and the label whose values they offer.
+pub fn variables(dashboard: &Json) -> Vec<(String, String)> {
     let variables = dashboard["templating"]["list"].as_array().expect("variables");
     let queries = variables.iter().filter_map(|variable| variable["query"]["query"].as_str());
-    let selectors = queries.map(|query| {
+    let parts = queries.map(|query| {
         let inner = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
-        inner.and_then(|inner| inner.rsplit_once(", ")).expect("label_values(selector, label)").0
+        inner.and_then(|inner| inner.rsplit_once(", ")).expect("label_values(selector, label)")
     });
-    let exprs = targets.map(|target| target["expr"].as_str().expect("an expression"));
-    exprs.chain(selectors).map(filled_in).collect()
+    parts.map(|(selector, label)| (filled_in(selector), label.to_owned())).collect()
+}
+
+/// Expressions of the panels and of the variables of a dashboard.
+fn expressions(dashboard: &Json) -> Vec<String> {
+    let selectors = variables(dashboard).into_iter().map(|(selector, _)| selector);
+    panel_expressions(dashboard).into_iter().chain(selectors).collect()
 }
 
 #[test]
