@@ -275,6 +275,20 @@ mod tests {
     }
 
     #[test]
+    fn what_did_not_happen_yet_is_zero() {
+        let mut counters = Counters::new(Vec::new());
+        let mut out = Vec::new();
+        let mut first = run(200_000);
+        first.labels.push(("state", "success".to_owned()));
+        counters.apply(vec![first.clone(), first], Timestamp(400_000), &mut out);
+        let state = |(labels, sample): &Point| (labels.value("state").to_owned(), sample.value);
+        let states: Vec<(String, f64)> = out.iter().map(state).collect();
+        let expected = [("success", 0.0), ("failed", 0.0), ("success", 1.0), ("success", 2.0)];
+        assert_eq!(states, expected.map(|(state, value)| (state.to_owned(), value)));
+        assert_eq!(counters.changes().len(), 2, "both are remembered");
+    }
+
+    #[test]
     fn values_outlive_a_restart() {
         let mut counters = Counters::new(Vec::new());
         let mut out = Vec::new();

@@ -115,10 +115,9 @@ pub(super) fn counter(members: &[Member], out: &mut SeriesData) {
     }
     let end = |data: &SeriesData| data.values.last().is_some_and(|value| is_stale_nan(*value));
     let last = members.iter().filter_map(|member| member.data.timestamps.last()).max();
-    if let Some(last) = last.filter(|_| members.iter().all(|member| end(&member.data))) {
-        if out.timestamps.last().is_some_and(|time| time < last) {
-            push(out, *last, stale_nan());
-        }
+    let is_over = members.iter().all(|member| end(&member.data));
+    if let Some(last) = last.filter(|last| is_over && out.timestamps.last() < Some(last)) {
+        push(out, *last, stale_nan());
     }
 }
 

@@ -267,6 +267,6 @@ mod tests {
                 assert!(is_up || source.metric != alias.name, "{}", alias.name);
             }
         }
-        assert!(table().names.len() > 150, "{}", table().names.len());
+        assert!(table().names.len() > 200, "{}", table().names.len());
     }
 }

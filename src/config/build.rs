@@ -106,7 +106,7 @@ pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, C
         limits: limits(&raw),
         external_labels: external_labels(&global)?,
         airflow_aliases: airflow::aliases(raw.airflow.as_ref()),
-        airflow: airflow::build(raw.airflow.take())?,
+        airflow: airflow::build(path, raw.airflow.take())?,
         yaml: mask::masked_yaml(text),
         warnings: warnings(path, &raw, &global),
     })
