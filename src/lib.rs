@@ -3,6 +3,7 @@
 //! The data's way is the folder order; `docs/ARCHITECTURE.md` is the map.
 
 pub mod airflow;
+pub mod alert_sender;
 pub mod app;
 pub mod cli;
 pub mod config;
@@ -11,8 +12,10 @@ pub mod ingest;
 pub mod model;
 pub mod notify;
 pub mod promql;
+pub mod relabel;
 pub mod remote_read;
 pub mod remote_write;
+pub mod rules;
 pub mod runtime;
 pub mod secret;
 pub mod statsd;

@@ -55,6 +55,15 @@ pub fn masked_yaml(text: &str) -> String {
     }
 }
 
+/// The same for the section `name` of a larger file; empty when there is none.
+pub fn masked_section(text: &str, name: &str) -> String {
+    let file = serde_saphyr::from_str::<Value>(text).unwrap_or_default();
+    let Some(section) = file.get(name) else { return String::new() };
+    let mut section = section.clone();
+    mask(&mut section);
+    serde_saphyr::to_string(&section).unwrap_or_default()
+}
+
 /// Masks every secret within an `alertmanager.yml` that was read into `value`.
 pub fn mask(value: &mut Value) {
     let password = Regex::new("(://[^/@:\\s]*:)[^/@\\s]+@").expect("BUG: a constant pattern");
