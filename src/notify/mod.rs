@@ -4,7 +4,7 @@
 //! of everything that led to them. Never here: evaluating rules, HTTP handlers.
 //!
 //! [`config`] reads `alertmanager.yml`; [`matcher`] and [`interval`] are its small languages.
-//! [`deliver`] is the seam to whoever talks to receivers.
+//! [`deliver`] is the seam to [`receivers`], which talk to people.
 
 pub mod config;
 pub mod deliver;
@@ -15,8 +15,8 @@ pub mod interval;
 pub mod machine;
 pub mod matcher;
 pub mod metrics;
+pub mod receivers;
 pub mod route;
 pub mod rows;
 pub mod service;
 pub mod silence;
-pub mod receivers;

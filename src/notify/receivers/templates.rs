@@ -1,6 +1,6 @@
 //! The templates that every receiver's defaults name, and those that users add.
 //!
-//! In: patterns of files. Out: a [`TemplateSet`]. Never here: executing them.
+//! In: files. Out: a [`TemplateSet`]. Never here: executing them.
 //!
 //! The names are Alertmanager's, since users' templates call and replace them. What they print is
 //! what Alertmanager's print, but for the HTML of mails, which is ours.
@@ -8,15 +8,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use regex::Regex;
-
 use crate::template::functions::alertmanager;
 use crate::template::{TemplateError, TemplateSet};
 
 /// Largest template file in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Most files that one pattern may stand for.
-const FILES_MAX: usize = 1000;
 
 /// Names that print what another prints.
 const ALIASES: [(&str, &str); 31] = [
@@ -221,8 +217,6 @@ const MAIL: &str = r##"
 /// A template file that cannot be used.
 #[derive(Debug)]
 pub enum TemplatesError {
-    /// A pattern is none.
-    Pattern(String),
     /// A file or directory cannot be read, or is too large.
     Read {
         /// Which.
@@ -242,9 +236,6 @@ pub enum TemplatesError {
 impl fmt::Display for TemplatesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TemplatesError::Pattern(pattern) => {
-                write!(f, "templates: {pattern:?} is no pattern of files")
-            }
             TemplatesError::Read { path, why } => {
                 write!(f, "templates: reading {}: {why}", path.display())
             }
@@ -284,19 +275,17 @@ fn define(name: &str, body: &str) -> String {
     format!(r#"{{{{ define "{name}" }}}}{body}{{{{ end }}}}"#)
 }
 
-/// The default templates, and those of the files that `patterns` stand for, which may replace
-/// them. A pattern that stands for no file is fine: the file may come later.
+/// The default templates, and those of `files`, which may replace them.
 ///
 /// # Errors
 /// See [`TemplatesError`].
-pub fn load(patterns: &[String]) -> Result<TemplateSet, TemplatesError> {
+pub fn load(files: &[PathBuf]) -> Result<TemplateSet, TemplatesError> {
     let mut set = defaults();
-    for pattern in patterns {
-        for path in files(pattern)? {
-            let text = read(&path)?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            set.add(&name, &text).map_err(|error| TemplatesError::Template { path, error })?;
-        }
+    for path in files {
+        let text = read(path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let path = path.clone();
+        set.add(&name, &text).map_err(|error| TemplatesError::Template { path, error })?;
     }
     Ok(set)
 }
@@ -308,55 +297,4 @@ fn read(path: &Path) -> Result<String, TemplatesError> {
         return Err(failed(format!("the file has more than {FILE_BYTES_MAX} bytes")));
     }
     std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))
-}
-
-/// The files a pattern with `*`, `?` and `[a-z]` stands for, in order.
-fn files(pattern: &str) -> Result<Vec<PathBuf>, TemplatesError> {
-    let mut found = vec![PathBuf::from(if pattern.starts_with('/') { "/" } else { "" })];
-    for part in pattern.split('/').filter(|part| !part.is_empty()) {
-        let mut next = Vec::new();
-        match part.contains(['*', '?', '[']) {
-            false => next.extend(found.iter().map(|base| base.join(part))),
-            true => {
-                let regex =
-                    regex_of(part).ok_or_else(|| TemplatesError::Pattern(pattern.to_owned()))?;
-                for base in &found {
-                    next.extend(matching(base, &regex));
-                }
-            }
-        }
-        next.truncate(FILES_MAX);
-        found = next;
-    }
-    found.retain(|path| path.is_file());
-    Ok(found)
-}
-
-fn regex_of(part: &str) -> Option<Regex> {
-    let mut regex = String::from("^");
-    let mut is_class = false;
-    for c in part.chars() {
-        match c {
-            '[' if !is_class => (is_class, _) = (true, regex.push('[')),
-            ']' if is_class => (is_class, _) = (false, regex.push(']')),
-            c if is_class => regex.push(c),
-            '*' => regex.push_str(".*"),
-            '?' => regex.push('.'),
-            c => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    Regex::new(&(regex + "$")).ok()
-}
-
-/// What a directory holds that matches, in order; nothing if it is none.
-fn matching(base: &Path, regex: &Regex) -> Vec<PathBuf> {
-    let directory = if base.as_os_str().is_empty() { Path::new(".") } else { base };
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let names = entries.flatten().map(|entry| entry.file_name());
-    let mut paths: Vec<PathBuf> = names
-        .filter(|name| name.to_str().is_some_and(|name| regex.is_match(name)))
-        .map(|name| base.join(name))
-        .collect();
-    paths.sort();
-    paths
 }
