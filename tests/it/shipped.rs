@@ -97,7 +97,7 @@ fn produced_by_statsd() -> BTreeSet<String> {
 }
 
 /// Names that the selectors of an expression ask for.
-fn names(expr: &Expr, out: &mut BTreeSet<String>) {
+pub fn names(expr: &Expr, out: &mut BTreeSet<String>) {
     match expr {
         Expr::Number(_) | Expr::String(_) => {}
         Expr::VectorSelector(selector) => names_of_matchers(&selector.matchers, out),

@@ -62,20 +62,20 @@ pub(super) const ENTRIES: &[Entry] = &[
     t("ti.finish", "ti.finish.{dag_id}.{task_id}.{state}", "task_finish", None),
     t("ti_failures", "", "ti_failures", None),
     t("ti_successes", "", "ti_successes", None),
-    t("operator_failures", "operator_failures_{operator}", "operator_failures", None),
-    t("operator_successes", "operator_successes_{operator}", "operator_successes", None),
-    t("task_instance_created", "task_instance_created_{operator}", "task_instance_created", None),
-    t(
+    e("operator_failures", "operator_failures_{operator}", "operator_failures", None),
+    e("operator_successes", "operator_successes_{operator}", "operator_successes", None),
+    e("task_instance_created", "task_instance_created_{operator}", "task_instance_created", None),
+    e(
         "local_task_job.task_exit",
         "local_task_job.task_exit.{job_id}.{dag_id}.{task_id}.{return_code}",
         "local_task_job_task_exit",
         None,
     ),
-    t("task_removed_from_dag", "task_removed_from_dag.{dag_id}", "task_removed_from_dag", None),
-    t("task_restored_to_dag", "task_restored_to_dag.{dag_id}", "task_restored_to_dag", None),
+    e("task_removed_from_dag", "task_removed_from_dag.{dag_id}", "task_removed_from_dag", None),
+    e("task_restored_to_dag", "task_restored_to_dag.{dag_id}", "task_restored_to_dag", None),
     t("task.duration", "dag.{dag_id}.{task_id}.duration", "task_duration", Duration),
     t("task.queued_duration", "dag.{dag_id}.{task_id}.queued_duration", "task_queue", Queued),
-    t(
+    e(
         "task.scheduled_duration",
         "dag.{dag_id}.{task_id}.scheduled_duration",
         "task_scheduled",
@@ -89,13 +89,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "dag_run_schedule_delay",
         Duration,
     ),
-    t(
+    e(
         "dagrun.first_task_scheduling_delay",
         "dagrun.{dag_id}.first_task_scheduling_delay",
         "dag_run_first_task_scheduling_delay",
         Duration,
     ),
-    t("dagrun.first_task_start_delay", "", "dag_run_first_task_start_delay", Duration),
+    e("dagrun.first_task_start_delay", "", "dag_run_first_task_start_delay", Duration),
     e(
         "dagrun.dependency-check",
         "dagrun.dependency-check.{dag_id}",

@@ -32,6 +32,8 @@ use super::resolve::{Spec, Treatment, Twin, What};
 const STORED_PREFIX: &str = "airflow_";
 /// What names begin with whose metric the Airflow API tells too, when it is asked.
 const TWIN_PREFIX: &str = "airflow_statsd_";
+/// The label `job` of every series.
+const JOB: &str = "airflow";
 /// What a DogStatsD client tells about itself; of no use here.
 const CLIENT_TELEMETRY: &str = "datadog.dogstatsd.client.";
 /// Upper bounds in seconds for tasks and runs, which take from a second to a day: those of what the
@@ -284,6 +286,12 @@ impl Airflow {
             (Kind::Observer, _) => (What::Observer(self.short.clone()), "_seconds"),
         };
         set(&mut labels, "airflow", Cow::Owned(instance.name.clone()));
+        // As what the API tells has them; dashboards ask for these two. What is configured stays.
+        for (key, value) in [("job", JOB), ("instance", instance.name.as_str())] {
+            if label(&labels, key).is_none() {
+                set(&mut labels, key, Cow::Owned(value.to_owned()));
+            }
+        }
         let mut spec = Spec::new(format!("{stored}{ending}"), what);
         spec.tags = labels
             .into_iter()
