@@ -4,9 +4,11 @@ pub mod airflow;
 pub mod client;
 pub mod remote_write;
 pub mod server;
+pub mod sink;
 
 pub use client::{Client, Series};
 pub use server::{Server, free_port};
+pub use sink::Sink;
 
 use std::time::{Duration, Instant};
 
