@@ -1,10 +1,12 @@
 //! What the black-box tests share: a server process, an HTTP client, a remote-write encoder.
 
 pub mod client;
+pub mod memory;
 pub mod remote_write;
 pub mod server;
 
 pub use client::{Client, Series};
+pub use memory::{RuleWorld, rule_groups};
 pub use server::{Server, free_port};
 
 use std::time::{Duration, Instant};
