@@ -174,20 +174,22 @@ impl AlertSink for AlertSender {
         if inner.targets.is_empty() {
             return;
         }
-        let options = &inner.options;
-        let prepared: Vec<Arc<Alert>> = alerts
-            .iter()
-            .filter_map(|alert| {
-                let labels = with_external(&alert.labels, &options.external_labels);
-                relabelled(&options.relabel, Arc::new(Alert { labels, ..alert.clone() }))
-            })
-            .collect();
+        let prepared = prepared(&inner.options, alerts);
         for target in &inner.targets {
             let steps = &target.options().relabel;
             let own = prepared.iter().filter_map(|alert| relabelled(steps, Arc::clone(alert)));
             target.push(own.collect());
         }
     }
+}
+
+/// Alerts as every Alertmanager gets them, with external labels and relabelled for all.
+pub fn prepared(options: &SenderOptions, alerts: &[Alert]) -> Vec<Arc<Alert>> {
+    let prepare = |alert: &Alert| {
+        let labels = with_external(&alert.labels, &options.external_labels);
+        relabelled(&options.relabel, Arc::new(Alert { labels, ..alert.clone() }))
+    };
+    alerts.iter().filter_map(prepare).collect()
 }
 
 /// External labels only where the alert has none of the name.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use super::notify::{self, Alerting};
 use super::rules::Rules;
 use super::{ServeOptions, banner, millis};
 use crate::airflow::Pollers;
@@ -30,6 +31,8 @@ pub(super) struct Reloader {
     statsd: Option<StatsdHandle>,
     /// Absent before the start and from the stop on.
     rules: Option<Rules>,
+    /// Absent before the start and from the stop on.
+    alerting: Option<Alerting>,
 }
 
 /// How the last reload went.
@@ -66,6 +69,7 @@ impl Reloader {
             airflow,
             statsd: None,
             rules: None,
+            alerting: None,
         }
     }
 
@@ -84,6 +88,16 @@ impl Reloader {
         self.rules.take()
     }
 
+    /// Says who is told of alerts.
+    pub(super) fn set_alerting(&mut self, alerting: Alerting) {
+        self.alerting = Some(alerting);
+    }
+
+    /// Alerting, to be stopped.
+    pub(super) fn take_alerting(&mut self) -> Option<Alerting> {
+        self.alerting.take()
+    }
+
     /// Reads the files again and takes what can change while running. Nothing changes when any of
     /// them is wrong.
     pub(super) fn reload(&mut self) -> Result<(), String> {
@@ -92,16 +106,20 @@ impl Reloader {
         let checked = loaded.and_then(|config| {
             let resolver = super::statsd::resolver(&config.statsd, &self.current.statsd.sockets)?;
             let groups = super::rules::load(&config, &self.options.features)?;
+            let deliver = notify::check(&config, &super::external_url(&self.options, &config))?;
             if let Some(rules) = &self.rules {
                 rules.reload_sender(&config)?;
             }
-            Ok((resolver, groups, config))
+            Ok((resolver, groups, deliver, config))
         });
         match checked {
-            Ok((resolver, groups, config)) => {
+            Ok((resolver, groups, deliver, config)) => {
                 if self.statsd.as_ref().is_some_and(|statsd| !statsd.reload(resolver)) {
                     let warning = "the statsd receiver is too busy to take its rules, reload again";
                     self.events.emit(&Event::ConfigKeyIgnored { warning: warning.to_owned() });
+                }
+                if let Some(alerting) = &self.alerting {
+                    alerting.reload(&config, deliver);
                 }
                 self.apply(config, groups);
                 Ok(())
@@ -140,6 +158,7 @@ impl Reloader {
             rules.reload(&self.state, &self.options, &config, groups);
         }
         self.airflow.set(&config.airflow);
+        self.state.aliases().set(config.airflow_aliases);
         let now = self.clock.now();
         self.state.set_live_config(live_config(&self.options, &config, now));
         self.health.succeeded(now);

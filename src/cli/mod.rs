@@ -7,6 +7,7 @@ mod check;
 mod check_rules;
 mod completions;
 mod query;
+mod receiver;
 mod serve;
 mod test_promql;
 mod test_rules;
@@ -36,6 +37,9 @@ enum Command {
     /// Query a server, or the data directory of a stopped one
     #[command(subcommand)]
     Query(query::QueryCommand),
+    /// Try out who is notified of alerts
+    #[command(subcommand)]
+    Receiver(receiver::ReceiverCommand),
     /// Run tests
     #[command(subcommand)]
     Test(TestCommand),
@@ -90,6 +94,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Serve(args) => serve::run(*args),
         Command::Check(command) => check::run(&command),
         Command::Query(command) => query::run(command),
+        Command::Receiver(command) => receiver::run(command),
         Command::Test(TestCommand::Promql(args)) => Ok(test_promql::run(&args)),
         Command::Test(TestCommand::Rules(args)) => test_rules::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -89,6 +89,13 @@ pub struct ServeArgs {
     /// URL under which users reach this server, for links
     #[arg(long = "web.external-url", value_name = "URL")]
     external_url: Option<String>,
+    /// Alertmanager's configuration file; an unchanged alertmanager.yml loads
+    #[arg(
+        long = "alertmanager.config",
+        visible_alias = "alertmanager-config",
+        value_name = "FILE"
+    )]
+    alertmanager_config: Option<PathBuf>,
     /// Optional parts of PromQL, comma-separated: promql-experimental-functions,
     /// promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal,
     /// use-start-timestamps, type-and-unit-labels
@@ -122,6 +129,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
             query_timeout: args.query_timeout,
             query_concurrency: args.query_concurrency,
             query_samples: args.query_samples,
+            alertmanager_config: args.alertmanager_config,
             resend_delay: args.resend_delay,
             outage_tolerance: args.outage_tolerance,
             grace_period: args.grace_period,

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_saphyr::Spanned;
@@ -19,6 +20,7 @@ use crate::model::Labels;
 use crate::model::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_READ_TIMEOUT, QUERY_SAMPLES_MAX, SERIES_MAX,
 };
+use crate::notify::config::{self as notify_config, AlertConfig, AlertFile};
 use crate::telemetry::{LogFormat, LogOptions, check_log_level};
 
 const LISTEN: &str = "127.0.0.1:9090";
@@ -68,6 +70,8 @@ pub struct Overrides {
     pub query_concurrency: Option<usize>,
     /// `--query.max-samples`.
     pub query_samples: Option<u64>,
+    /// `--alertmanager.config`.
+    pub alertmanager_config: Option<PathBuf>,
     /// `--rules.alert.resend-delay`.
     pub resend_delay: Option<String>,
     /// `--rules.alert.for-outage-tolerance`.
@@ -123,6 +127,9 @@ pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, C
         batch.map(|n| n as u64),
         alerting.batch_alerts_max as u64,
     )? as usize;
+    let alertmanager = alertmanager(path, raw.alertmanager.take(), text, overrides)?;
+    let mut warnings = warnings(path, &raw, &global);
+    warnings.extend(alertmanager.iter().flat_map(|own| own.warnings.clone()));
     Ok(Config {
         listen: listen(raw.listen.take(), overrides)?,
         statsd: statsd::build(path, &mut raw, overrides)?,
@@ -135,10 +142,34 @@ pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, C
         external_labels,
         rules: rules::build(&raw, &global, overrides, base)?,
         alerting,
-        airflow: airflow::build(raw.airflow.take())?,
+        alertmanager,
+        airflow_aliases: airflow::aliases(raw.airflow.as_ref()),
+        airflow: airflow::build(path, raw.airflow.take())?,
         yaml: mask::masked_yaml(text),
-        warnings: warnings(path, &raw, &global),
+        warnings,
     })
+}
+
+/// The section of the file, or a file of its own.
+fn alertmanager(
+    path: &Path,
+    section: Option<AlertFile>,
+    text: &str,
+    overrides: &Overrides,
+) -> Result<Option<Arc<AlertConfig>>, ConfigError> {
+    let config = match (section, &overrides.alertmanager_config) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            let message = "the configuration has a section alertmanager already".to_owned();
+            return Err(ConfigError::Invalid { key: "alertmanager.config", message });
+        }
+        (None, Some(file)) => notify_config::load(file),
+        (Some(section), None) => notify_config::build(path, section).map(|config| {
+            let yaml = notify_config::mask::masked_section(text, "alertmanager");
+            AlertConfig { yaml, ..config }
+        }),
+    };
+    Ok(Some(Arc::new(config.map_err(ConfigError::Alertmanager)?)))
 }
 
 fn parse_error(path: &Path, error: &serde_saphyr::Error) -> ConfigError {

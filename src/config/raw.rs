@@ -13,6 +13,7 @@ use super::duration::parse_duration;
 use super::relabel::Relabel;
 use super::scrape::ScrapeConfig;
 use super::statsd::RawStatsd;
+use crate::notify::config::AlertFile;
 
 /// A duration in Prometheus' form.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,7 @@ pub(super) struct RawConfig {
     pub query: Option<RawQuery>,
     pub limits: Option<RawLimits>,
     pub airflow: Option<RawAirflow>,
+    pub alertmanager: Option<AlertFile>,
     // Those of prometheus.yml.
     pub global: Option<RawGlobal>,
     pub rule_files: Option<Spanned<Option<Vec<String>>>>,
