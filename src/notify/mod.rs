@@ -15,6 +15,7 @@ pub mod interval;
 pub mod machine;
 pub mod matcher;
 pub mod metrics;
+pub mod moment;
 pub mod route;
 pub mod rows;
 pub mod service;
