@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::{Base, ServeError};
 use crate::alert_sender::{SenderOptions, prepared};
-use crate::config::Config;
+use crate::config::{Config, glob_all};
 use crate::http::alertmanager::AlertmanagerState;
-use crate::model::Alert;
+use crate::model::{Alert, SystemClock};
 use crate::notify::config::AlertConfig;
 use crate::notify::deliver::Deliver;
 use crate::notify::machine::Incoming;
+use crate::notify::receivers::{Receivers, templates};
 use crate::notify::service::{HISTORY_RETENTION, Notifier, NotifierOptions};
 use crate::rules::AlertSink;
 use crate::storage::Store;
@@ -35,8 +36,9 @@ pub(super) fn deliver(
     config: &AlertConfig,
     external_url: &str,
 ) -> Result<Arc<dyn Deliver>, String> {
-    let _ = (config, external_url);
-    Ok(Arc::new(crate::notify::deliver::NotBuilt))
+    let files = glob_all(&config.templates)?;
+    let templates = templates::load(&files).map_err(|error| error.to_string())?;
+    Ok(Arc::new(Receivers::new(templates, external_url, Arc::new(SystemClock))))
 }
 
 fn alert_config(config: &Config) -> Arc<AlertConfig> {

@@ -8,6 +8,7 @@ mod check;
 mod check_rules;
 mod completions;
 mod query;
+mod receiver;
 mod serve;
 mod test_promql;
 mod test_rules;
@@ -37,6 +38,9 @@ enum Command {
     /// Query a server, or the data directory of a stopped one
     #[command(subcommand)]
     Query(query::QueryCommand),
+    /// Try out who is notified of alerts
+    #[command(subcommand)]
+    Receiver(receiver::ReceiverCommand),
     /// Run tests
     #[command(subcommand)]
     Test(TestCommand),
@@ -100,6 +104,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Serve(args) => serve::run(*args),
         Command::Check(command) => check::run(&command),
         Command::Query(command) => query::run(command),
+        Command::Receiver(command) => receiver::run(command),
         Command::Test(TestCommand::Promql(args)) => Ok(test_promql::run(&args)),
         Command::Test(TestCommand::Rules(args)) => test_rules::run(&args),
         Command::Alert(command) => alerting::run_alert(&command),

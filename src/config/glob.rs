@@ -35,6 +35,18 @@ pub fn glob(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
+/// What each of `patterns` finds, in their order.
+///
+/// # Errors
+/// As [`glob`].
+pub fn glob_all(patterns: &[String]) -> Result<Vec<PathBuf>, String> {
+    let mut all = Vec::new();
+    for pattern in patterns {
+        all.extend(glob(Path::new(pattern))?);
+    }
+    Ok(all)
+}
+
 /// One part of a pattern.
 enum Token {
     Any,

@@ -33,7 +33,7 @@ use std::time::Duration;
 pub use build::{Overrides, load, parse};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::ConfigError;
-pub use glob::glob;
+pub use glob::{glob, glob_all};
 pub use rules::RulesConfig;
 pub use statsd::{AirflowMapping, StatsdConfig, StatsdSockets};
 pub use statsd_airflow::AirflowSenders;

@@ -187,17 +187,3 @@ pub trait Deliver: Send + Sync {
     /// Sends one notification; the whole of it must not take longer than `timeout`.
     fn deliver(&self, notification: &Notification, timeout: Duration) -> Outcome;
 }
-
-/// Delivers nothing and says so.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NotBuilt;
-
-impl Deliver for NotBuilt {
-    fn deliver(&self, notification: &Notification, _: Duration) -> Outcome {
-        Outcome::Failed(Failure {
-            kind: FailureKind::Other,
-            message: format!("{} receivers are not built", notification.integration.kind()),
-            maybe_delivered: false,
-        })
-    }
-}

@@ -291,7 +291,9 @@ impl<'t> State<'t, '_> {
     ) -> Fallible<Value> {
         let word = &command.args[0];
         let args = Args { words: &command.args[1..], last };
-        self.step(Part::Arg(word))?;
+        if !matches!(word.kind, ArgKind::Pipe(_)) {
+            self.step(Part::Arg(word))?;
+        }
         match &word.kind {
             ArgKind::Function(name) => self.function(dot, name, Part::Command(command), args),
             ArgKind::Field(names) => self.fields(dot, dot.clone(), names, Part::Arg(word), args),
@@ -302,6 +304,13 @@ impl<'t> State<'t, '_> {
             ArgKind::Variable(names) if names.len() > 1 => {
                 let base = self.variable(&names[0])?;
                 self.fields(dot, base, &names[1..], Part::Arg(word), args)
+            }
+            ArgKind::Variable(names) => {
+                let value = self.variable(&names[0])?;
+                match args.is_empty() {
+                    true => Ok(value),
+                    false => self.error(format!("can't give argument to non-function {word}")),
+                }
             }
             ArgKind::Nil if args.is_empty() => self.error("nil is not a command"),
             _ if !args.is_empty() => {
@@ -379,6 +388,9 @@ impl<'t> State<'t, '_> {
                 Some(int) => return Ok(Value::Int(int)),
                 None => Some("integer"),
             },
+            (ArgKind::Number(Number { int: Some(ns), .. }), Param::Of("time.Duration")) => {
+                return Ok(Value::Duration(*ns));
+            }
             (ArgKind::Bool(_) | ArgKind::Number(_), Param::Text) => Some("string"),
             (ArgKind::Bool(_) | ArgKind::Text { .. }, Param::Int) => Some("integer"),
             (ArgKind::Bool(_) | ArgKind::Number(_) | ArgKind::Text { .. }, other)
@@ -423,8 +435,14 @@ impl<'t> State<'t, '_> {
         if matches!(name, "and" | "or") && builtin::FUNCTIONS.iter().any(|f| f.name == name) {
             return self.and_or(dot, name == "or", args);
         }
+        let callee = args.words.first();
         let values = self.values(dot, function.params, function.rest, args)?;
-        let result = (function.call)(&mut self.call, &values);
+        let result = (function.call)(&mut self.call, &values).map_err(|reason| match name {
+            "call" if let Some(callee) = callee => {
+                reason.replace("non-function", &format!("non-function {callee}"))
+            }
+            _ => reason,
+        });
         self.result(result, name, part)
     }
 
@@ -501,24 +519,30 @@ impl<'t> State<'t, '_> {
         args: Args<'t>,
     ) -> Fallible<Value> {
         let (last, first) = names.split_last().expect("BUG: a chain has a field");
-        let mut value = base;
+        let (mut value, mut is_any) = (base, false);
         for name in first {
             let none = Args { words: &[], last: None };
-            value = self.field(dot, &value, name, part, none)?;
+            let next = self.field(dot, &Receiver { value: &value, is_any }, name, part, none)?;
+            is_any = matches!(&value, Value::Map(map) if !map.holds_texts);
+            value = next;
         }
-        self.field(dot, &value, last, part, args)
+        self.field(dot, &Receiver { value: &value, is_any }, last, part, args)
     }
 
     fn field(
         &mut self,
         dot: &Value,
-        value: &Value,
+        receiver: &Receiver<'_>,
         name: &str,
         part: Part<'t>,
         args: Args<'t>,
     ) -> Fallible<Value> {
+        let value = receiver.value;
         if let Value::Nil = value {
-            return Ok(Value::Nil);
+            return match receiver.is_any {
+                true => self.error(format!("nil pointer evaluating {ANY}.{name}")),
+                false => Ok(Value::Nil),
+            };
         }
         let method: Option<&'static Method> = value.methods().iter().find(|m| m.name == name);
         if let Some(method) = method {
@@ -540,11 +564,21 @@ impl<'t> State<'t, '_> {
                 false => self.error(format!("{name} is not a method but has arguments")),
             },
             other => {
-                let type_name = other.type_name();
+                let type_name = if receiver.is_any { ANY } else { other.type_name() };
                 self.error(format!("can't evaluate field {name} in type {type_name}"))
             }
         }
     }
+}
+
+/// The type of what may be anything.
+const ANY: &str = "interface {}";
+
+/// What a field is asked of.
+struct Receiver<'v> {
+    value: &'v Value,
+    /// Whether it comes from a map of anything, whose type errors then show.
+    is_any: bool,
 }
 
 /// The words behind a function's name, and the value of the command before.

@@ -55,18 +55,17 @@ pub fn general(number: f64, precision: Option<usize>) -> String {
     without_zeros(&fixed(number, Some(behind))).to_owned()
 }
 
-/// As [`general`] with six digits unless told otherwise, zeros at the end kept.
+/// As [`general`] with zeros at the end up to `precision` digits, six unless told otherwise.
 pub fn general_with_zeros(number: f64, precision: Option<usize>) -> String {
-    let precision = precision.unwrap_or(6).max(1);
-    let at = decimal_exponent(number, Some(precision));
-    let digits = i32::try_from(precision).unwrap_or(i32::MAX);
-    match at < -4 || at >= digits {
-        true => exponent(number, Some(precision - 1)),
-        false => {
-            let text = fixed(number, Some(usize::try_from(digits - 1 - at).unwrap_or(0)));
-            if text.contains('.') { text } else { format!("{text}.") }
-        }
-    }
+    let text = general(number, precision);
+    let (mantissa, power) = match text.split_once('e') {
+        Some((mantissa, power)) => (mantissa, format!("e{power}")),
+        None => (text.as_str(), String::new()),
+    };
+    let digits = mantissa.trim_start_matches(['0', '.']).bytes().filter(u8::is_ascii_digit);
+    let missing = precision.unwrap_or(6).max(1).saturating_sub(digits.count().max(1));
+    let point = if mantissa.contains('.') { "" } else { "." };
+    format!("{mantissa}{point}{}{power}", "0".repeat(missing))
 }
 
 fn without_zeros(text: &str) -> &str {

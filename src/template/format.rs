@@ -15,6 +15,10 @@ struct Flags {
     plus: bool,
     minus: bool,
     sharp: bool,
+    /// `%#v`: texts in quotes.
+    sharp_v: bool,
+    /// `%+v`: records with the names of their fields.
+    plus_v: bool,
     space: bool,
     zero: bool,
     width: Option<usize>,
@@ -190,8 +194,22 @@ impl Printf<'_> {
         }
         let Some(value) = self.values.get(self.next) else { return complain("(MISSING)") };
         self.next += 1;
-        verb(out, value, c, flags)
+        let Flags { plus, sharp, .. } = flags;
+        let flags = match c {
+            'v' => Flags { plus: false, sharp: false, plus_v: plus, sharp_v: sharp, ..flags },
+            _ => flags,
+        };
+        match value {
+            Value::Nil if !matches!(c, 'v' | 'T') => complain_nil(out, c),
+            value => verb(out, value, c, flags),
+        }
     }
+}
+
+fn complain_nil(out: &mut BoundedText, c: char) -> Result<(), LimitPassed> {
+    out.push("%!")?;
+    out.repeat(c, 1)?;
+    out.push("(<nil>)")
 }
 
 /// `int=5`, as complaints show a value.
@@ -201,15 +219,20 @@ fn typed(out: &mut BoundedText, value: &Value, flags: Flags) -> Result<(), Limit
     }
     out.push(value.type_name())?;
     out.push("=")?;
-    verb(out, value, 'v', Flags { sharp: false, ..flags })
+    verb(out, value, 'v', flags)
 }
 
 /// The value, then what Go says of a verb that does not fit it.
-fn bad_verb(out: &mut BoundedText, value: &Value, c: char) -> Result<(), LimitPassed> {
+fn bad_verb(
+    out: &mut BoundedText,
+    value: &Value,
+    c: char,
+    flags: Flags,
+) -> Result<(), LimitPassed> {
     out.push("%!")?;
     out.repeat(c, 1)?;
     out.push("(")?;
-    typed(out, value, Flags::default())?;
+    typed(out, value, flags)?;
     out.push(")")
 }
 
@@ -219,28 +242,24 @@ fn verb(out: &mut BoundedText, value: &Value, c: char, flags: Flags) -> Result<(
         return padded_text(out, name, flags);
     }
     if matches!(c, 'v' | 's' | 'x' | 'X' | 'q')
-        && !(c == 'v' && flags.sharp)
+        && !flags.sharp_v
         && let Some(text) = value.own_display()
     {
         return text_verb(out, &Value::text(text.as_str()), &text, c, flags);
     }
     match value {
         Value::Nil if c == 'v' => padded_text(out, "<nil>", flags),
-        Value::Nil => {
-            out.push("%!")?;
-            out.repeat(c, 1)?;
-            out.push("(<nil>)")
-        }
+        Value::Nil => out.push("<nil>"),
         Value::Bool(value) if matches!(c, 't' | 'v') => {
             padded_text(out, if *value { "true" } else { "false" }, flags)
         }
-        Value::Bool(_) => bad_verb(out, value, c),
+        Value::Bool(_) => bad_verb(out, value, c, flags),
         Value::Int(n) | Value::Duration(n) | Value::Named(_, n, _) => {
             int_verb(out, value, *n, c, flags)
         }
         Value::Float(n) => float_verb(out, value, *n, c, flags),
         Value::Text(text) | Value::Safe(_, text) => text_verb(out, value, text, c, flags),
-        Value::Time(_) => bad_verb(out, value, c),
+        Value::Time(_) => bad_verb(out, value, c, flags),
         Value::List(list) => {
             out.push("[")?;
             for (i, item) in list.items.iter().enumerate() {
@@ -269,7 +288,7 @@ fn verb(out: &mut BoundedText, value: &Value, c: char, flags: Flags) -> Result<(
                 if i > 0 {
                     out.push(" ")?;
                 }
-                if flags.plus {
+                if flags.plus_v {
                     out.push(name)?;
                     out.push(":")?;
                 }
@@ -303,7 +322,7 @@ fn text_verb(
         None => text.to_owned(),
     };
     match c {
-        'v' if flags.sharp => padded_text(out, &quote(text), flags),
+        'v' if flags.sharp_v => padded_text(out, &quote(text), flags),
         'v' | 's' => padded_text(out, &cut(text), flags),
         'q' => {
             let text = cut(text);
@@ -319,7 +338,7 @@ fn text_verb(
             let count = flags.precision.unwrap_or(bytes.len()).min(bytes.len());
             padded_text(out, &hex_bytes(&bytes[..count], c, flags), flags)
         }
-        _ => bad_verb(out, value, c),
+        _ => bad_verb(out, value, c, flags),
     }
 }
 
@@ -361,9 +380,12 @@ fn int_verb(
         'x' => (format!("{magnitude:x}"), if flags.sharp { "0x" } else { "" }),
         'X' => (format!("{magnitude:X}"), if flags.sharp { "0X" } else { "" }),
         'c' => return padded_text(out, &character(n).to_string(), flags),
+        'q' if flags.plus => {
+            return padded_text(out, &ascii_only(&quote_char(character(n))), flags);
+        }
         'q' => return padded_text(out, &quote_char(character(n)), flags),
         'U' => return padded_text(out, &unicode(n, flags), flags),
-        _ => return bad_verb(out, value, c),
+        _ => return bad_verb(out, value, c, flags),
     };
     let sign = sign_of(n < 0, flags);
     if flags.precision == Some(0) && n == 0 {
@@ -399,8 +421,8 @@ fn character(n: i64) -> char {
 fn unicode(n: i64, flags: Flags) -> String {
     let least = flags.precision.unwrap_or(4).clamp(4, 64);
     let mut text = format!("U+{n:0least$X}");
-    let c = character(n);
-    if flags.sharp && !c.is_control() {
+    let c = u32::try_from(n).ok().and_then(char::from_u32).filter(|c| is_printable(*c));
+    if let Some(c) = c.filter(|_| flags.sharp) {
         text.push_str(&format!(" '{c}'"));
     }
     text
@@ -417,14 +439,13 @@ fn float_verb(
     let magnitude = n.abs();
     let digits = match c {
         _ if !n.is_finite() => (if n.is_nan() { "NaN" } else { "Inf" }).to_owned(),
-        'v' => float_text::general(magnitude, precision),
-        'g' | 'G' if flags.sharp => float_text::general_with_zeros(magnitude, precision),
-        'g' | 'G' => float_text::general(magnitude, precision),
+        'v' | 'g' | 'G' if flags.sharp => float_text::general_with_zeros(magnitude, precision),
+        'v' | 'g' | 'G' => float_text::general(magnitude, precision),
         'e' | 'E' => float_text::exponent(magnitude, Some(precision.unwrap_or(6))),
         'f' | 'F' => float_text::fixed(magnitude, Some(precision.unwrap_or(6))),
         'x' | 'X' => float_text::hex(magnitude),
         'b' => float_text::binary(magnitude),
-        _ => return bad_verb(out, value, c),
+        _ => return bad_verb(out, value, c, flags),
     };
     let digits = if matches!(c, 'E' | 'G' | 'X') { digits.to_uppercase() } else { digits };
     let digits = if n.is_infinite() || n.is_nan() { restore_case(&digits) } else { digits };

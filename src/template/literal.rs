@@ -147,14 +147,13 @@ fn integer(source: &str) -> Option<Integer> {
 /// Whether every underscore stands between digits, or between a base prefix and a digit.
 fn underscores_fit(number: &str) -> bool {
     let bytes = number.as_bytes();
-    let has_base = number.len() > 1 && bytes[0] == b'0';
+    let has_base = number.len() > 1 && bytes[0] == b'0' && bytes[1].is_ascii_alphabetic();
     let is_digit = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_hexdigit);
-    bytes.iter().enumerate().filter(|(_, b)| **b == b'_').all(|(i, _)| {
-        has_base
-            && i > 0
-            && is_digit(i + 1)
-            && (is_digit(i - 1) || bytes[i - 1].is_ascii_alphabetic())
-    })
+    bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, b)| **b == b'_')
+        .all(|(i, _)| i > 0 && is_digit(i + 1) && (is_digit(i - 1) || (has_base && i == 2)))
 }
 
 /// A floating-point number as Go's `ParseFloat` reads it: decimal or hexadecimal, `Inf`, `NaN`.

@@ -179,7 +179,7 @@ impl TemplateSet {
         let Some(tree) = lookup.tree(name) else {
             return Err(TemplateError::Unknown(name.to_owned()));
         };
-        let call = Call::new(run.host, Budget::new(self.limits));
+        let call = Call::new(run.host, Budget::new(self.limits), run.escaping);
         let sink = Sink::new(run.escaping, self.limits.output_bytes_max);
         exec::execute(tree, lookup, run.data.clone(), run.variables, call, sink)
     }

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::functions::Method;
-use super::limits::VALUE_DEPTH_MAX;
+use super::json;
+use super::limits::{BoundedText, VALUE_DEPTH_MAX};
 use super::time::GoTime;
+
+/// Longest JSON of one value in bytes.
+const JSON_BYTES_MAX: usize = 64 << 20;
 
 /// A value. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +49,10 @@ pub enum Safe {
     Html,
     /// A URL of any scheme.
     Url,
+    /// A text that the function `html` escaped already.
+    HtmlEscaped,
+    /// A text that the function `urlquery` escaped already.
+    QueryEscaped,
 }
 
 /// A named type of lists, maps or records.
@@ -171,7 +179,7 @@ impl Value {
             Value::Bool(_) => "bool",
             Value::Int(_) => "int",
             Value::Float(_) => "float64",
-            Value::Text(_) => "string",
+            Value::Text(_) | Value::Safe(Safe::HtmlEscaped | Safe::QueryEscaped, _) => "string",
             Value::Safe(Safe::Html, _) => "template.HTML",
             Value::Safe(Safe::Url, _) => "template.URL",
             Value::List(list) => list.of.name,
@@ -219,6 +227,16 @@ impl Value {
             Value::List(list) => &list.items,
             _ => &[],
         }
+    }
+
+    /// As JSON, as Go's encoder writes it.
+    ///
+    /// # Errors
+    /// A sentence: it holds a number that is none, or is longer than 64 MiB.
+    pub fn to_json(&self) -> Result<String, String> {
+        let mut text = BoundedText::new(JSON_BYTES_MAX);
+        json::write(&mut text, self)?;
+        Ok(text.into_string())
     }
 
     /// The methods of its type.

@@ -7,7 +7,9 @@ use std::cmp::Ordering;
 use super::html_text;
 use super::{Call, Function, Param, text_at};
 use crate::template::format;
-use crate::template::value::Value;
+use crate::template::html::Escaping;
+use crate::template::limits::BoundedText;
+use crate::template::value::{Safe, Value};
 
 const ANY: &[Param] = &[Param::Any];
 const TWO: &[Param] = &[Param::Any, Param::Any];
@@ -22,7 +24,7 @@ pub static FUNCTIONS: &[Function] = &[
         name: "html",
         params: &[],
         rest: Some(Param::Any),
-        call: |c, a| escaped(c, a, html_text::html),
+        call: |c, a| escaped_as(c, a, Safe::HtmlEscaped, html_text::html),
     },
     Function {
         name: "js",
@@ -34,7 +36,7 @@ pub static FUNCTIONS: &[Function] = &[
         name: "urlquery",
         params: &[],
         rest: Some(Param::Any),
-        call: |c, a| escaped(c, a, html_text::query),
+        call: |c, a| escaped_as(c, a, Safe::QueryEscaped, html_text::query),
     },
     Function { name: "index", params: ANY, rest: Some(Param::Any), call: index },
     Function { name: "slice", params: ANY, rest: Some(Param::Any), call: slice },
@@ -60,12 +62,26 @@ fn lazy(_: &mut Call<'_>, args: &[Value]) -> Result<Value, String> {
     Ok(args.last().cloned().unwrap_or_default())
 }
 
-/// No data of ours holds functions.
+/// No data of ours holds functions. The execution adds the name of what was to be called.
 fn call_value(_: &mut Call<'_>, args: &[Value]) -> Result<Value, String> {
     Err(match &args[0] {
         Value::Nil => "call of nil".to_owned(),
         other => format!("non-function of type {}", other.type_name()),
     })
+}
+
+/// All arguments as one text, escaped; in HTML it is not escaped once more.
+fn escaped_as(
+    call: &mut Call<'_>,
+    args: &[Value],
+    safe: Safe,
+    with: fn(&str) -> String,
+) -> Result<Value, String> {
+    let text = escaped(call, args, with)?;
+    match (call.escaping, text) {
+        (Escaping::Html, Value::Text(text)) => Ok(Value::Safe(safe, text)),
+        (_, text) => Ok(text),
+    }
 }
 
 fn escaped(call: &mut Call<'_>, args: &[Value], with: fn(&str) -> String) -> Result<Value, String> {
@@ -269,9 +285,22 @@ fn eq_other(a: &Value, b: &Value) -> Result<bool, String> {
         (Value::Nil, _) | (_, Value::Nil) => Ok(false),
         (Value::Time(a), Value::Time(b)) => Ok(a == b),
         _ if std::mem::discriminant(a) != std::mem::discriminant(b) => {
-            Err(format!("non-comparable types: {}, {}", a.type_name(), b.type_name()))
+            let (a_type, b_type) = (a.type_name(), b.type_name());
+            let (a, b) = (shown(a, "%s"), shown(b, "%v"));
+            Err(format!("non-comparable types {a}: {a_type}, {b_type}: {b}"))
         }
-        _ => Err(format!("non-comparable type: {}", b.type_name())),
+        _ => Err(format!("non-comparable type {}: {}", shown(b, "%s"), b.type_name())),
+    }
+}
+
+/// Longest text of a value in an error.
+const SHOWN_BYTES_MAX: usize = 1000;
+
+fn shown(value: &Value, verb: &str) -> String {
+    let mut out = BoundedText::new(SHOWN_BYTES_MAX);
+    match format::sprintf(&mut out, verb, std::slice::from_ref(value)) {
+        Ok(()) => out.into_string(),
+        Err(_) => "...".to_owned(),
     }
 }
 

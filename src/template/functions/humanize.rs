@@ -2,7 +2,8 @@
 
 use crate::model::Timestamp;
 use crate::template::float_text;
-use crate::template::format::quote;
+use crate::template::format::{self, quote};
+use crate::template::limits::BoundedText;
 use crate::template::literal::parse_float;
 use crate::template::time::GoTime;
 use crate::template::value::Value;
@@ -15,6 +16,7 @@ pub fn to_float(value: &Value) -> Result<f64, String> {
         Value::Duration(ns) => Ok(*ns as f64 / 1e9),
         Value::Text(text) => parse_float(text)
             .ok_or_else(|| format!("strconv.ParseFloat: parsing {}: invalid syntax", quote(text))),
+        Value::Nil => Err("can't convert <nil> to float".to_owned()),
         other => Err(format!("can't convert {} to float", other.type_name())),
     }
 }
@@ -110,8 +112,16 @@ pub fn to_time(seconds: f64) -> Result<GoTime, String> {
     let ns = seconds * 1e9;
     let fits = ns.is_finite() && ns.abs() < i64::MAX as f64;
     let ms = fits.then_some((ns as i64) / 1_000_000);
-    ms.and_then(|ms| GoTime::utc(Timestamp(ms)))
-        .ok_or_else(|| format!("{} cannot be represented as a time", four_digits(seconds)))
+    ms.and_then(|ms| GoTime::utc(Timestamp(ms))).ok_or_else(|| not_a_time(seconds))
+}
+
+fn not_a_time(seconds: f64) -> String {
+    let mut text = BoundedText::new(64);
+    let number = match format::print(&mut text, &Value::Float(seconds)) {
+        Ok(()) => text.into_string(),
+        Err(limit) => limit.to_string(),
+    };
+    format!("{number} cannot be represented as a nanoseconds timestamp since it overflows int64")
 }
 
 /// Unix seconds as Go prints a time.

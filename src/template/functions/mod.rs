@@ -16,6 +16,7 @@ use std::fmt;
 
 use regex::{Regex, RegexBuilder};
 
+use super::html::Escaping;
 use super::limits::{BoundedText, Budget, LimitPassed, REGEX_BYTES_MAX, REGEX_KEPT_MAX};
 use super::value::Value;
 use crate::model::{Labels, Timestamp};
@@ -53,7 +54,7 @@ impl Param {
     pub fn takes(self, value: &Value) -> bool {
         match self {
             Param::Any => true,
-            Param::Text => matches!(value, Value::Text(_)),
+            Param::Text => value.type_name() == "string",
             Param::Int => matches!(value, Value::Int(_)),
             Param::Texts => matches!(value.type_name(), "[]string" | "template.Strings"),
             Param::Of(name) => value.type_name() == name,
@@ -158,13 +159,15 @@ pub struct Call<'a> {
     pub host: &'a dyn Host,
     /// What may still be used up.
     pub budget: Budget,
+    /// Whether the result is escaped for its place in HTML.
+    pub escaping: Escaping,
     regexes: HashMap<String, Regex>,
 }
 
 impl<'a> Call<'a> {
     /// A fresh one.
-    pub fn new(host: &'a dyn Host, budget: Budget) -> Call<'a> {
-        Call { host, budget, regexes: HashMap::new() }
+    pub fn new(host: &'a dyn Host, budget: Budget, escaping: Escaping) -> Call<'a> {
+        Call { host, budget, escaping, regexes: HashMap::new() }
     }
 
     /// An empty text to build a result in.
