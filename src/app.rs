@@ -186,6 +186,7 @@ impl Base {
             Some(orders),
         );
         state.set_live_config(reload::live_config(options, config, clock.now()));
+        state.aliases().set(config.airflow_aliases);
         Ok(Base { registry, events, clock, write_pool, query_pool, state })
     }
 }

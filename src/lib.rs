@@ -4,6 +4,7 @@
 
 pub mod airflow;
 pub mod alert_sender;
+pub mod alias;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -263,6 +263,10 @@ fn private_key(item: PemItem<'static>) -> Option<PrivateKey<'static>> {
 }
 
 #[cfg(test)]
+#[path = "client_tests.rs"]
+mod connections;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

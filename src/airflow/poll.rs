@@ -10,8 +10,8 @@ use std::collections::HashSet;
 
 use serde::de::DeserializeOwned;
 
-use super::answer::{ACTIVE_TASK_STATES, Dag, Health, Page, Pool, Run, TaskInstance};
-use super::client::{Client, PAGE_ENTRIES};
+use super::answer::{ACTIVE_TASK_STATES, Dag, DagStats, Health, Page, Pool, Run, TaskInstance};
+use super::client::{Api, Client, PAGE_ENTRIES};
 use super::error::PollError;
 use super::gauges::{self, Gauge};
 use super::options::DagFilter;
@@ -27,6 +27,8 @@ const WINDOW_MS: i64 = 6 * 60 * 60 * 1000;
 const HALVED_MS_MIN: i64 = 1_000;
 /// Most pages of one list; beyond it the list is not complete and the pass says so.
 const PAGES_MAX: usize = 100;
+/// DAGs named in one request; ids have up to 250 characters and an address about 8000.
+const DAGS_NAMED_MAX: usize = 25;
 /// Most requests for single runs and earlier attempts in one pass; the next one goes on.
 const DETAILS_MAX: usize = 100;
 
@@ -107,6 +109,7 @@ impl<'a> Poll<'a> {
             points.warnings.push("more changed than one pass reads; the next goes on".to_owned());
         }
         gauges::freshness(self.state, self.now, &mut points.gauges);
+        gauges::last_runs(self.state, &mut points.gauges);
         if self.with_inventory {
             points.inventory = Some(self.inventory(&mut points.warnings)?);
         }
@@ -298,6 +301,7 @@ impl<'a> Poll<'a> {
             let ids: HashSet<&str> = dags.iter().map(|dag| dag.dag_id.as_str()).collect();
             self.state.keep_dags(|id| ids.contains(id));
             gauges::dags(&dags, &mut out);
+            self.all_runs(&dags, &mut out)?;
         }
         if let Some(pools) = self.permitted::<Pool>("/pools", warnings)? {
             gauges::pools(&pools, &mut out);
@@ -312,6 +316,24 @@ impl<'a> Poll<'a> {
             Err(error) => return Err(error),
         }
         Ok(out)
+    }
+
+    /// How many runs the server knows of each DAG. Airflow 2 wants the DAGs to be named.
+    fn all_runs(&mut self, dags: &[Dag], out: &mut Vec<Gauge>) -> Result<(), PollError> {
+        for some in dags.chunks(DAGS_NAMED_MAX) {
+            let (api, _) = self.client.version()?;
+            let ids: Vec<String> =
+                some.iter().map(|dag| segment(&dag.dag_id).to_string()).collect();
+            let filter = match api {
+                Api::V1 => format!("dag_ids={}", ids.join(",")),
+                Api::V2 => format!("dag_ids={}", ids.join("&dag_ids=")),
+            };
+            // Older versions do not have it.
+            if let Some(stats) = self.optional::<Page<DagStats>>(&format!("/dagStats?{filter}"))? {
+                gauges::all_runs(&stats.items, out);
+            }
+        }
+        Ok(())
     }
 
     fn permitted<T: DeserializeOwned>(

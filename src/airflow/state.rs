@@ -75,6 +75,12 @@ pub struct DagRow {
     pub last_success: Option<i64>,
     /// End of its last run, and whether that was a success.
     pub last_end: Option<(i64, bool)>,
+    /// How long that run took, in ms.
+    #[serde(default)]
+    pub last_duration: Option<i64>,
+    /// How late it started, in ms; only scheduled runs are ever late.
+    #[serde(default)]
+    pub last_delay: Option<i64>,
 }
 
 /// Names a run.
@@ -205,6 +211,15 @@ impl State {
         self.dags.iter().map(|(key, row)| (key.trim_start_matches("d\0"), row))
     }
 
+    /// DAGs with an active run, and its state; one entry a run.
+    pub fn active_runs(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let states = [RunState::Running, RunState::Queued];
+        self.runs.iter().filter_map(move |(key, run)| {
+            let state = states.into_iter().find(|state| state.name() == run.state)?;
+            Some((key.split('\0').nth(1)?, state.name()))
+        })
+    }
+
     /// Forgets the DAGs that `is_there` does not accept.
     pub fn keep_dags(&mut self, is_there: impl Fn(&str) -> bool) {
         let dirty = &mut self.dirty;
@@ -282,6 +297,11 @@ impl State {
         }
         if last.last_end.is_none_or(|(known, _)| known <= end) {
             last.last_end = Some((end, is_success));
+            let start = run.start_date.map(|time| time.0);
+            let since = |from: Option<i64>, to: i64| Some((to - from?).max(0));
+            last.last_duration = since(start, end);
+            let due = run.due().filter(|_| run.run_type == "scheduled").map(|time| time.0);
+            last.last_delay = start.and_then(|start| since(due, start)).or(last.last_delay);
         }
         self.dirty.insert(dag);
     }
@@ -367,6 +387,9 @@ impl State {
         if !may_ask {
             row.asked_at = task.try_number;
         }
+        if !is_old {
+            self.see_missed_sla(task, &mut row, now);
+        }
         if task.state.ends_attempt() {
             self.see_ended(task, &mut row, is_old, now);
         } else if task.state.is_active() || known.is_some() {
@@ -407,15 +430,16 @@ impl State {
         row.counted_state = state.to_owned();
         row.open = false;
         row.end = Some(end);
-        if task.sla_miss.is_some() && !row.sla && !is_old {
-            row.sla = true;
-            let labels = vec![
-                ("dag_id", task.dag_id.clone()),
-                ("task_id", task.task_id.clone()),
-                ("sla", "airflow".to_owned()),
-            ];
-            self.count(&family::SLA_MISSES, labels, Timestamp(end));
-        }
+    }
+
+    /// Airflow 2 notes a missed service level when it next looks at the DAG, while the task runs or
+    /// some time after its end.
+    fn see_missed_sla(&mut self, task: &TaskInstance, row: &mut TaskRow, now: Timestamp) {
+        let Some(missed) = task.sla_miss.as_ref().filter(|_| !row.sla) else { return };
+        row.sla = true;
+        let labels = task_labels(task).into_iter().chain([("sla", "airflow".to_owned())]);
+        let at = missed.timestamp.map_or(now, Timestamp::from);
+        self.count(&family::SLA_MISSES, labels.collect(), at);
     }
 
     fn count_ended(&mut self, task: &TaskInstance, row: &TaskRow, end: i64, is_attempt: bool) {

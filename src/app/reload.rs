@@ -158,6 +158,7 @@ impl Reloader {
             rules.reload(&self.state, &self.options, &config, groups);
         }
         self.airflow.set(&config.airflow);
+        self.state.aliases().set(config.airflow_aliases);
         let now = self.clock.now();
         self.state.set_live_config(live_config(&self.options, &config, now));
         self.health.succeeded(now);

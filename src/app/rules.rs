@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Base, ServeError, ServeOptions, millis};
 use crate::alert_sender::{self, AlertSender};
+use crate::alias::AliasSource;
 use crate::config::Config;
 use crate::http::HttpState;
 use crate::ingest::{Ingest, IngestError, WriteMode};
@@ -93,7 +94,8 @@ impl Rules {
         );
         let parts = Parts {
             engine: base.state.engine(),
-            source: store.source(),
+            // as queries see it: a team's rules may use names in circulation
+            source: Arc::new(AliasSource::new(store.source(), Arc::clone(base.state.aliases()))),
             samples: Arc::new(Samples(Ingest::new(Arc::clone(store)))),
             alerts: Arc::new(sinks),
             state: Arc::new(State(Arc::clone(store))),

@@ -143,7 +143,8 @@ pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, C
         rules: rules::build(&raw, &global, overrides, base)?,
         alerting,
         alertmanager,
-        airflow: airflow::build(raw.airflow.take())?,
+        airflow_aliases: airflow::aliases(raw.airflow.as_ref()),
+        airflow: airflow::build(path, raw.airflow.take())?,
         yaml: mask::masked_yaml(text),
         warnings,
     })

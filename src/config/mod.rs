@@ -73,6 +73,8 @@ pub struct Config {
     pub alertmanager: Option<Arc<AlertConfig>>,
     /// Airflow instances to watch.
     pub airflow: Vec<InstanceOptions>,
+    /// Whether queries find Airflow's series under the names in circulation too.
+    pub airflow_aliases: bool,
     /// The file as YAML with secrets masked; empty without a file.
     pub yaml: String,
     /// Keys that are known but not acted on, each with its place in the file.

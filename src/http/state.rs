@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::alert_sender::AlertSender;
+use crate::alias::{AliasSource, AliasSwitch};
 use crate::model::{Clock, Labels, SeriesSource, Timestamp};
 use crate::promql::Engine;
 use crate::rules::Group;
@@ -128,6 +129,7 @@ struct Inner {
     queries: RwLock<Arc<Queries>>,
     /// Set once, when the store is open.
     store: OnceLock<(Arc<Store>, Arc<dyn SeriesSource>)>,
+    aliases: Arc<AliasSwitch>,
     pool: CpuPool,
     clock: Arc<dyn Clock>,
     options: HttpOptions,
@@ -185,6 +187,7 @@ impl HttpState {
             readiness: AtomicU8::new(Readiness::Starting as u8),
             live: RwLock::default(),
             store: OnceLock::new(),
+            aliases: AliasSwitch::new(true),
             queries: RwLock::new(Arc::new(Queries::new(engine, options.queries_max))),
             pool,
             clock,
@@ -221,7 +224,8 @@ impl HttpState {
 
     /// Serves requests from `store` from now on. A second store is not taken.
     pub fn open(&self, store: Arc<Store>) {
-        let source = store.source();
+        let source = AliasSource::new(store.source(), Arc::clone(&self.0.aliases));
+        let source: Arc<dyn SeriesSource> = Arc::new(source);
         if self.0.store.set((store, source)).is_ok() {
             self.0.readiness.store(Readiness::Ready as u8, Ordering::Release);
         }
@@ -292,7 +296,12 @@ impl HttpState {
         Arc::clone(&self.0.queries.read().expect("BUG: nobody panics holding this lock"))
     }
 
-    /// The series, for handlers behind [`super::health::gate`].
+    /// Whether queries find series under the other names they are known by.
+    pub fn aliases(&self) -> &Arc<AliasSwitch> {
+        &self.0.aliases
+    }
+
+    /// The series, and their aliases, for handlers behind [`super::health::gate`].
     pub fn source(&self) -> &dyn SeriesSource {
         &*self.opened().1
     }

@@ -350,3 +350,7 @@ fn is_live(environment: &Environment<'_>, series: &Labels, since: Timestamp) -> 
         found.labels(index) == series && found.read(index, &mut data).is_ok() && !data.is_empty()
     })
 }
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod group_tests;

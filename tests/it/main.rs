@@ -1,6 +1,7 @@
 //! Tests of the `tidewatch` binary and of whole parts: one test program, one module a subject.
 
 mod against_prometheus;
+mod airflow;
 mod bad_input;
 mod crash_backend;
 mod crash_kill;

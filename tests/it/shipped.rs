@@ -19,7 +19,7 @@ use tidewatch::statsd::metrics::Counts;
 use tidewatch::statsd::{Aggregator, Resolver};
 
 /// What Airflow 3 sends by StatsD and the files use, beside names the API tells too.
-const STATSD: &str = "airflow.dag_processor_heartbeat:1|c
+pub const STATSD: &str = "airflow.dag_processor_heartbeat:1|c
 airflow.scheduler_heartbeat:1|c
 airflow.triggerer_heartbeat:1|c
 airflow.scheduler.scheduler_loop_duration:20|ms
@@ -60,7 +60,7 @@ fn alerts() -> Vec<Json> {
     groups.iter().flat_map(|group| group["rules"].as_array().expect("rules").clone()).collect()
 }
 
-fn dashboards() -> Vec<(String, Json)> {
+pub fn dashboards() -> Vec<(String, Json)> {
     let entries = fs::read_dir(shipped("dashboards")).expect("a directory of dashboards");
     let files = entries.map(|entry| entry.expect("an entry").path());
     files
@@ -97,7 +97,7 @@ fn produced_by_statsd() -> BTreeSet<String> {
 }
 
 /// Names that the selectors of an expression ask for.
-fn names(expr: &Expr, out: &mut BTreeSet<String>) {
+pub fn names(expr: &Expr, out: &mut BTreeSet<String>) {
     match expr {
         Expr::Number(_) | Expr::String(_) => {}
         Expr::VectorSelector(selector) => names_of_matchers(&selector.matchers, out),
@@ -140,18 +140,28 @@ fn filled_in(expr: &str) -> String {
     expr
 }
 
-/// Expressions of the panels and of the variables of a dashboard.
-fn expressions(dashboard: &Json) -> Vec<String> {
+/// Expressions of the panels of a dashboard.
+pub fn panel_expressions(dashboard: &Json) -> Vec<String> {
     let panels = dashboard["panels"].as_array().expect("panels");
     let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    targets.map(|target| filled_in(target["expr"].as_str().expect("an expression"))).collect()
+}
+
+/// Variables of a dashboard: the selector and the label whose values they offer.
+pub fn variables(dashboard: &Json) -> Vec<(String, String)> {
     let variables = dashboard["templating"]["list"].as_array().expect("variables");
     let queries = variables.iter().filter_map(|variable| variable["query"]["query"].as_str());
-    let selectors = queries.map(|query| {
+    let parts = queries.map(|query| {
         let inner = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
-        inner.and_then(|inner| inner.rsplit_once(", ")).expect("label_values(selector, label)").0
+        inner.and_then(|inner| inner.rsplit_once(", ")).expect("label_values(selector, label)")
     });
-    let exprs = targets.map(|target| target["expr"].as_str().expect("an expression"));
-    exprs.chain(selectors).map(filled_in).collect()
+    parts.map(|(selector, label)| (filled_in(selector), label.to_owned())).collect()
+}
+
+/// Expressions of the panels and of the variables of a dashboard.
+fn expressions(dashboard: &Json) -> Vec<String> {
+    let selectors = variables(dashboard).into_iter().map(|(selector, _)| selector);
+    panel_expressions(dashboard).into_iter().chain(selectors).collect()
 }
 
 #[test]
@@ -261,8 +271,8 @@ const HEALTHY: &str = r#"load 5m
   airflow_task_attempts_total{airflow="prod",dag_id="etl",task_id="t",state="success"} 0+10x2880
   airflow_task_retries_total{airflow="prod",dag_id="etl",task_id="t"} 0x2860 2x19
   airflow_sla_missed_total{airflow="prod",dag_id="etl",sla="nightly"} 0x2000 3x879
-  airflow_task_queue_length{airflow="prod"} 12x2880
-  airflow_queued_tasks{airflow="prod",queue="default",pool_name="default_pool"} 12x2880
+  airflow_queued_tasks{airflow="prod"} 12x2880
+  airflow_queued_task_instances{airflow="prod",queue="default",pool_name="default_pool"} 12x2880
   airflow_queued_tasks_oldest_age_seconds{airflow="prod",queue="default",pool_name="default_pool"} 9x2880
   airflow_task_instances{airflow="prod",dag_id="etl",state="running"} 7x2880
   airflow_pool_open_slots{airflow="prod",pool_name="default_pool"} 100x2880
@@ -309,8 +319,8 @@ const BAD: &str = r#"load 5m
   airflow_task_attempts_total{airflow="bad",dag_id="etl",task_id="t",state="failed"} 0+12x2880
   airflow_task_retries_total{airflow="bad",dag_id="etl",task_id="t"} 0+10x2880
   airflow_sla_missed_total{airflow="bad",dag_id="etl",sla="nightly"} 0x2875 1x4
-  airflow_task_queue_length{airflow="bad"} 250x2880
-  airflow_queued_tasks{airflow="bad",queue="default",pool_name="full"} 250x2880
+  airflow_queued_tasks{airflow="bad"} 250x2880
+  airflow_queued_task_instances{airflow="bad",queue="default",pool_name="full"} 250x2880
   airflow_queued_tasks_oldest_age_seconds{airflow="bad",queue="default",pool_name="full"} 3000x2880
   airflow_pool_open_slots{airflow="bad",pool_name="full"} 0x2880
   airflow_pool_queued_slots{airflow="bad",pool_name="full"} 3x2880

@@ -56,6 +56,8 @@ fn imports_point_one_way() {
         let found = lines_with(part, &[&outer[..], &[sibling]].concat());
         assert!(found.is_empty(), "{part} must not know these:\n{}", found.join("\n"));
     }
+    let found = lines_with("alias", &[&outer[..], &["crate::storage"]].concat());
+    assert!(found.is_empty(), "alias must not know these:\n{}", found.join("\n"));
     let found = lines_with("model", &[&outer[..], &["crate::storage", "crate::promql"]].concat());
     assert!(found.is_empty(), "model must not know these:\n{}", found.join("\n"));
 }

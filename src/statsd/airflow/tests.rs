@@ -28,7 +28,9 @@ fn take_at(aggregator: &mut Aggregator, lines: &str, at: Timestamp) -> Counts {
 fn values(aggregator: &mut Aggregator, at: Timestamp) -> BTreeMap<String, f64> {
     aggregator.settle(at, &mut Counts::default());
     let shown = |labels: &Labels| {
-        let labels = labels.iter().filter(|(key, _)| !matches!(*key, "__name__" | "airflow"));
+        let labels = labels
+            .iter()
+            .filter(|(key, _)| !matches!(*key, "__name__" | "airflow" | "job" | "instance"));
         let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();
         labels.join(",")
     };

@@ -1,5 +1,6 @@
 //! What the black-box tests share: a server process, an HTTP client, a remote-write encoder.
 
+pub mod airflow;
 pub mod client;
 pub mod remote_write;
 pub mod server;
