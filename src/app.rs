@@ -33,6 +33,7 @@ use tokio::sync::mpsc;
 
 pub use error::ServeError;
 pub use local::ask_data_dir;
+pub use rules::load as load_rules;
 pub use script_disk::ScriptDisk;
 
 use crate::config::{self, Config, Overrides};

@@ -40,7 +40,7 @@ pub(super) struct Rules {
 ///
 /// # Errors
 /// What is wrong with them, one mistake a line.
-pub(super) fn load(config: &Config, features: &Features) -> Result<Vec<GroupSpec>, String> {
+pub fn load(config: &Config, features: &Features) -> Result<Vec<GroupSpec>, String> {
     let templates = GoTemplates::default();
     let options = ReadOptions { features, templates: &templates, ignore_unknown_fields: false };
     let (mut groups, mut errors) = (Vec::new(), Vec::new());

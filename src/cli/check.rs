@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::{CliError, check_rules};
+use crate::app::load_rules;
 use crate::config::{self, Config, Overrides};
 use crate::notify::config::{self as notify, AlertConfig};
+use crate::promql::Features;
 use crate::statsd::Mapper;
 
 /// What to check.
@@ -43,7 +45,7 @@ fn run_config(args: &ConfigArgs) -> Result<ExitCode, CliError> {
     for file in &args.files {
         println!("Checking {}", file.display());
         let loaded = config::load(Some(file), &Overrides::default());
-        match loaded.map_err(|error| error.to_string()).and_then(with_mapping) {
+        match loaded.map_err(|error| error.to_string()).and_then(with_files) {
             Ok(config) => print_right(file, &config),
             Err(error) => {
                 all_right = false;
@@ -84,8 +86,13 @@ fn print_found(config: &AlertConfig) {
     config.warnings.iter().for_each(|warning| println!("  WARNING: {warning}"));
 }
 
-/// Checks the StatsD mapping file that the configuration names, too.
-fn with_mapping(config: Config) -> Result<Config, String> {
+/// Checks the StatsD mapping file and the rule files that the configuration names, too.
+fn with_files(config: Config) -> Result<Config, String> {
+    let groups = load_rules(&config, &Features::default())?;
+    let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
+    if rules > 0 {
+        println!("  SUCCESS: {rules} rules found");
+    }
     if let Some(path) = &config.statsd.mapping_config {
         Mapper::load(path).map_err(|error| error.to_string())?;
     }

@@ -139,6 +139,8 @@ impl ActiveAlert {
     fn step(&mut self, ts: i64, is_there: bool, timing: &Timing) -> Step {
         if is_there {
             Self::set(&mut self.is_changed, &mut self.keep_firing_since, NEVER);
+        } else if timing.nothing_ends && self.state != AlertState::Inactive {
+            return Step::Active;
         } else {
             match self.state {
                 AlertState::Pending => return Step::Forgotten,
@@ -207,6 +209,9 @@ pub struct Timing {
     pub keep_firing_ms: i64,
     /// Most active alerts; 0 for no limit.
     pub limit: usize,
+    /// The first evaluation after an outage: what is not there may only not have arrived yet, so
+    /// nothing ends.
+    pub nothing_ends: bool,
 }
 
 /// What a series tells of an alert: its labels, and the state for `ALERTS`, or none for

@@ -25,7 +25,10 @@ struct Life {
 
 impl Life {
     fn new(hold_ms: i64, keep_firing_ms: i64) -> Life {
-        Life { set: AlertSet::default(), timing: Timing { hold_ms, keep_firing_ms, limit: 0 } }
+        Life {
+            set: AlertSet::default(),
+            timing: Timing { hold_ms, keep_firing_ms, ..Timing::default() },
+        }
     }
 
     /// Evaluates with or without the alert; what it is then.

@@ -143,8 +143,8 @@ impl Group {
             return;
         }
         let (began, start) = (environment.clock.now(), (environment.elapsed)());
-        self.resume(&mut run, ts);
         let order = Order {
+            is_after_outage: self.resume(&mut run, ts),
             ts,
             shifted: ts.saturating_sub(self.query_offset_ms),
             limit: self.spec.limit,
@@ -171,12 +171,13 @@ impl Group {
     }
 
     /// After a restart the time that the process was away does not count as time an alert was
-    /// pending; a gap of up to two intervals is none.
-    fn resume(&self, run: &mut Run, ts: Timestamp) {
-        let Some(before) = run.resumes.take() else { return };
+    /// pending; a gap of up to two intervals is none. Whether this is the first evaluation after
+    /// more than that.
+    fn resume(&self, run: &mut Run, ts: Timestamp) -> bool {
+        let Some(before) = run.resumes.take() else { return false };
         let gap = ts.0.saturating_sub(before.0);
         if gap <= self.interval_ms.saturating_mul(2) {
-            return;
+            return false;
         }
         let away = gap - self.interval_ms;
         for rule in &self.rules {
@@ -185,6 +186,7 @@ impl Group {
                 is_pending.then(|| alert.active_at.saturating_add(away))
             });
         }
+        true
     }
 
     fn restore_when_due(&self, environment: &Environment<'_>, ts: Timestamp) {

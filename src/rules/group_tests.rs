@@ -405,6 +405,24 @@ fn the_time_of_an_outage_is_not_time_pending() {
 }
 
 #[test]
+fn nothing_ends_in_the_first_evaluation_after_an_outage() {
+    let world = World::new();
+    world.write("m", 0, 1.0);
+    world.write("m", 33 * MIN, 1.0);
+    let text = one_rule("{alert: A, expr: m}, {alert: B, expr: m, for: 3m}");
+    world.run(&started(&world, &text), [0, MIN]);
+    let after = started(&world, &text);
+    world.sent();
+    world.run(&after, [32 * MIN]);
+    assert_eq!(world.sent(), [format!("A 0 {}", 36 * MIN)], "its samples may be on their way");
+    assert_eq!(after[0].rules()[1].alerts().state(), AlertState::Pending);
+    world.run(&after, [33 * MIN]);
+    assert_eq!(after[0].rules()[1].alerts().state(), AlertState::Firing);
+    world.run(&after, [40 * MIN]);
+    assert!(world.sent().contains(&format!("A 0 {}", 40 * MIN)));
+}
+
+#[test]
 fn state_is_restored_from_series_after_the_second_evaluation() {
     let world = World::new();
     (0..100).for_each(|minute| world.write(r#"m{i="1"}"#, minute * MIN, 1.0));

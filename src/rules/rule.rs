@@ -92,6 +92,8 @@ pub(super) struct Order {
     pub limit: usize,
     /// Time between two evaluations in ms.
     pub interval_ms: i64,
+    /// Whether it is the first evaluation after an outage.
+    pub is_after_outage: bool,
 }
 
 impl Rule {
@@ -159,7 +161,8 @@ impl Rule {
             RuleKind::Recording => self.record(environment, order),
             RuleKind::Alerting { hold_ms, keep_firing_ms, annotations } => {
                 let (hold_ms, keep_firing_ms) = (*hold_ms, *keep_firing_ms);
-                let timing = Timing { hold_ms, keep_firing_ms, limit: order.limit };
+                let (limit, nothing_ends) = (order.limit, order.is_after_outage);
+                let timing = Timing { hold_ms, keep_firing_ms, limit, nothing_ends };
                 self.alert(environment, order, &timing, annotations)
             }
         };

@@ -12,6 +12,7 @@ mod http_api;
 mod promql_scripts;
 mod queries;
 mod reload;
+mod rules;
 mod shipped;
 mod slow_clients;
 mod statsd;

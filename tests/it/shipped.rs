@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use tidewatch::airflow::family::{FAMILIES, Kind};
 use tidewatch::airflow::gauges::HELP;
 use tidewatch::model::labels::METRIC_NAME;
-use tidewatch::model::{MatchOp, Matcher, Timestamp};
+use tidewatch::model::{Alert, MatchOp, Matcher, Timestamp};
 use tidewatch::promql::ast::Expr;
 use tidewatch::promql::memory::MemorySource;
 use tidewatch::promql::{Engine, EngineOptions, Features, QueryOptions, Value, parse, script};
@@ -17,6 +17,8 @@ use tidewatch::statsd::airflow::Airflow;
 use tidewatch::statsd::listen::source::Origin;
 use tidewatch::statsd::metrics::Counts;
 use tidewatch::statsd::{Aggregator, Resolver};
+
+use super::support::{RuleWorld, rule_groups};
 
 /// What Airflow 3 sends by StatsD and the files use, beside names the API tells too.
 pub const STATSD: &str = "airflow.dag_processor_heartbeat:1|c
@@ -307,7 +309,7 @@ const BAD: &str = r#"load 5m
   airflow_poll_lag_seconds{airflow="bad"} 4000x2880
   airflow_dag_last_run_successful{airflow="bad",dag_id="etl"} 0x2880
   airflow_dag_last_success_age_seconds{airflow="bad",dag_id="etl"} 172800x2880
-  airflow_dag_paused{airflow="bad",dag_id="other"} 0x2870 1x9
+  airflow_dag_paused{airflow="bad",dag_id="other"} 0x2860 1x19
   airflow_dag_run_duration_seconds_count{airflow="bad",dag_id="etl",state="success"} 0+1x2303 2303x576
   airflow_dag_run_duration_seconds_sum{airflow="bad",dag_id="etl",state="success"} 0+60x2303 138180x576
   airflow_dag_run_duration_seconds_count{airflow="bad",dag_id="etl",state="failed"} 0x2303 0+1x576
@@ -363,6 +365,37 @@ fn firing(series: &str) -> BTreeSet<String> {
         firing.extend(samples.iter().map(|s| format!("{name} {}", s.labels.value("airflow"))));
     }
     firing
+}
+
+/// Alerts that fire after the last hours of the ten days were evaluated as a server does it.
+fn fired(series: &str) -> BTreeSet<String> {
+    let mut source = MemorySource::new();
+    let script = script::parse(series).expect("series that can be read");
+    script::run(&script, &Engine::new(EngineOptions::default()), &mut source);
+    let world = RuleWorld::new(rule_groups(&shipped("rules.yml")), source);
+    let end = 10 * 24 * 3_600_000;
+    let mut at = end - EVALUATED_MS;
+    while at <= end {
+        world.evaluate(at);
+        at += EVALUATED_STEP_MS;
+    }
+    let sent = world.sent.lock().expect("no panic before");
+    let name = |alert: &Alert| {
+        assert!(!alert.annotations.iter().any(|(_, text)| text.contains("<error")), "{alert:?}");
+        format!("{} {}", alert.labels.value("alertname"), alert.labels.value("airflow"))
+    };
+    sent.iter().filter(|alert| !alert.is_resolved_at(Timestamp(end))).map(name).collect()
+}
+
+/// How much is evaluated in ms: longer than the longest `for`.
+const EVALUATED_MS: i64 = 2 * 3_600_000;
+const EVALUATED_STEP_MS: i64 = 5 * 60_000;
+
+#[test]
+fn the_evaluator_fires_what_the_expressions_promise() {
+    assert_eq!(fired(HEALTHY), BTreeSet::new());
+    let series = format!("{HEALTHY}\n{BAD}");
+    assert_eq!(fired(&series), firing(&series));
 }
 
 /// A day of few failures, a full pool nobody waits for, and failed DAGs that are switched off or gone.

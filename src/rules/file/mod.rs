@@ -97,7 +97,12 @@ type Misread = (Option<(u64, u64)>, String);
 
 /// The first document of `text`; `None` when there is nothing in it.
 pub(super) fn read_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<Option<T>, Misread> {
-    serde_saphyr::from_str::<Option<T>>(first_document(text)).map_err(|error| {
+    // Texts such as .inf stay texts.
+    let options = serde_saphyr::options! {
+        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::AsString,
+    };
+    let text = first_document(text);
+    serde_saphyr::from_str_with_options::<Option<T>>(text, options).map_err(|error| {
         let place = error.location().map(|place| (place.line(), place.column()));
         let message = error.without_snippet().to_string();
         let message = match message.rfind(" at line ") {

@@ -2,10 +2,12 @@
 
 pub mod airflow;
 pub mod client;
+pub mod memory;
 pub mod remote_write;
 pub mod server;
 
 pub use client::{Client, Series};
+pub use memory::{RuleWorld, rule_groups};
 pub use server::{Server, free_port};
 
 use std::time::{Duration, Instant};
