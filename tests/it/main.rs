@@ -1,5 +1,6 @@
 //! Tests of the `tidewatch` binary and of whole parts: one test program, one module a subject.
 
+mod against_alertmanager;
 mod against_prometheus;
 mod airflow;
 mod alerting_kill;
