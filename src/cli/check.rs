@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use super::{CliError, check_rules};
 use crate::app::load_rules;
 use crate::config::{self, Config, Overrides};
+use crate::notify::config::{self as notify, AlertConfig};
 use crate::promql::Features;
 use crate::statsd::Mapper;
 
@@ -18,6 +19,8 @@ pub enum CheckCommand {
     Config(ConfigArgs),
     /// Check rule files
     Rules(check_rules::RulesArgs),
+    /// Check Alertmanager's configuration files
+    Alertmanager(ConfigArgs),
 }
 
 /// Which files.
@@ -33,6 +36,7 @@ pub(super) fn run(command: &CheckCommand) -> Result<ExitCode, CliError> {
     match command {
         CheckCommand::Config(args) => run_config(args),
         CheckCommand::Rules(args) => check_rules::run(args),
+        CheckCommand::Alertmanager(args) => run_alertmanager(args),
     }
 }
 
@@ -51,6 +55,35 @@ fn run_config(args: &ConfigArgs) -> Result<ExitCode, CliError> {
         println!();
     }
     Ok(if all_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_alertmanager(args: &ConfigArgs) -> Result<ExitCode, CliError> {
+    let mut all_right = true;
+    for file in &args.files {
+        print!("Checking '{}'", file.display());
+        match notify::load(file) {
+            Ok(config) => print_found(&config),
+            Err(error) => {
+                all_right = false;
+                println!("  FAILED: {error}");
+            }
+        }
+        println!();
+    }
+    Ok(if all_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_found(config: &AlertConfig) {
+    println!("  SUCCESS");
+    println!("Found:\n - global config\n - route");
+    for (count, what) in [
+        (config.inhibit_rules.len(), "inhibit rules"),
+        (config.receivers.len(), "receivers"),
+        (config.templates.len(), "templates"),
+    ] {
+        println!(" - {count} {what}");
+    }
+    config.warnings.iter().for_each(|warning| println!("  WARNING: {warning}"));
 }
 
 /// Checks the StatsD mapping file and the rule files that the configuration names, too.

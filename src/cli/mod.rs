@@ -3,6 +3,7 @@
 //! In: arguments. Out: an exit code (0 good, 1 failed, 2 wrong usage, 3 lint). Never here: what the
 //! commands do; they call the library.
 
+mod alerting;
 mod check;
 mod check_rules;
 mod completions;
@@ -43,6 +44,15 @@ enum Command {
     /// Run tests
     #[command(subcommand)]
     Test(TestCommand),
+    /// List and report alerts
+    #[command(subcommand)]
+    Alert(alerting::AlertCommand),
+    /// List, create and end silences
+    #[command(subcommand)]
+    Silence(alerting::SilenceCommand),
+    /// Show and test the routing tree
+    #[command(subcommand)]
+    Routes(alerting::RoutesCommand),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -97,6 +107,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Receiver(command) => receiver::run(command),
         Command::Test(TestCommand::Promql(args)) => Ok(test_promql::run(&args)),
         Command::Test(TestCommand::Rules(args)) => test_rules::run(&args),
+        Command::Alert(command) => alerting::run_alert(&command),
+        Command::Silence(command) => alerting::run_silence(&command),
+        Command::Routes(command) => alerting::run_routes(&command),
         Command::Completions(args) => completions::run(&args),
     }
 }

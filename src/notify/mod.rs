@@ -3,8 +3,11 @@
 //! In: alerts of the own rules and of other senders. Out: notifications to receivers, and a history
 //! of everything that led to them. Never here: evaluating rules, HTTP handlers.
 //!
-//! [`config`] reads `alertmanager.yml`; [`matcher`] and [`interval`] are its small languages.
-//! [`deliver`] is the seam to [`receivers`], which talk to people.
+//! The way of an alert: [`config`] reads `alertmanager.yml` ([`matcher`], [`interval`] and [`moment`]
+//! are its small languages); [`machine`] decides who is told what and when, out of [`route`],
+//! [`inhibit`] and [`silence`]; [`service`] gives it a clock, threads and a place on the disk;
+//! [`deliver`] is the seam to [`receivers`], which talk to people; [`event`] is what the history
+//! tells. Only `service` and `receivers` know threads, files and networks.
 
 pub mod config;
 pub mod deliver;
@@ -15,6 +18,7 @@ pub mod interval;
 pub mod machine;
 pub mod matcher;
 pub mod metrics;
+pub mod moment;
 pub mod receivers;
 pub mod route;
 pub mod rows;

@@ -38,9 +38,9 @@ fn decimal_exponent(number: f64, digits: Option<usize>) -> i32 {
 pub fn general(number: f64, precision: Option<usize>) -> String {
     let Some(precision) = precision else {
         let at = decimal_exponent(number, None);
-        return match at < -4 || at >= 6 {
-            true => exponent(number, None),
-            false => fixed(number, None),
+        return match (-4..6).contains(&at) {
+            true => fixed(number, None),
+            false => exponent(number, None),
         };
     };
     let precision = precision.max(1);

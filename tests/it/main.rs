@@ -3,6 +3,8 @@
 mod against_alertmanager;
 mod against_prometheus;
 mod airflow;
+mod alerting_kill;
+mod amtool;
 mod bad_input;
 mod crash_backend;
 mod crash_kill;

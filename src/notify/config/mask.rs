@@ -37,11 +37,8 @@ const SECRET_ENDS: [&str; 8] = [
     "_credentials",
 ];
 /// Keys that hold a secret only in the list that is named.
-const SECRET_IN: [(&str, &str); 3] = [
-    ("slack_configs", "api_url"),
-    ("webhook_configs", "url"),
-    ("pagerduty_configs", "routing_key"),
-];
+const SECRET_IN: [(&str, &str); 2] =
+    [("slack_configs", "api_url"), ("pagerduty_configs", "routing_key")];
 
 /// The YAML of `text` with every secret masked; comments are gone, since they may hold secrets too.
 pub fn masked_yaml(text: &str) -> String {
@@ -76,7 +73,9 @@ fn mask_below(list: &str, value: &mut Value, password: &Regex) {
         Value::Object(map) => {
             for (key, value) in map {
                 let holds_value = !value.is_null() && !value.is_object();
-                if holds_value && is_secret(list, key) {
+                if list == "webhook_configs" && key == "url" {
+                    mask_path(value);
+                } else if holds_value && is_secret(list, key) {
                     *value = Value::String(MASK.to_owned());
                 } else if key.ends_with("_configs") {
                     mask_below(key, value, password);
@@ -91,6 +90,16 @@ fn mask_below(list: &str, value: &mut Value, password: &Regex) {
         }
         _ => {}
     }
+}
+
+/// Masks all of a URL but where it leads: clients of the API read it as a URL.
+fn mask_path(url: &mut Value) {
+    let parsed = url.as_str().and_then(|text| url::Url::parse(text).ok());
+    let shown = parsed.and_then(|parsed| {
+        let port = parsed.port().map_or_else(String::new, |port| format!(":{port}"));
+        Some(format!("{}://{}{port}/{MASK}", parsed.scheme(), parsed.host_str()?))
+    });
+    *url = Value::String(shown.unwrap_or_else(|| MASK.to_owned()));
 }
 
 fn is_secret(list: &str, key: &str) -> bool {

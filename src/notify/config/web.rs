@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
-use crate::secret::Secret;
+use crate::secret::{MASK, Secret};
 
 /// An `http` or `https` URL with a host, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -65,10 +65,12 @@ fn check(text: &str) -> Result<(), String> {
 }
 
 /// Checks a secret that is a URL, as far as it is in the configuration itself. A text with template
-/// actions is checked once they are filled in.
+/// actions is checked once they are filled in; one that was masked by ourselves is not secret.
 pub(super) fn check_secret_url(key: &str, secret: Option<&Secret>) -> Result<(), String> {
     match secret.and_then(Secret::inline) {
-        Some(text) if !text.contains("{{") => check(text).map_err(|why| format!("{key}: {why}")),
+        Some(text) if !text.contains("{{") && !text.contains(MASK) => {
+            check(text).map_err(|why| format!("{key}: {why}"))
+        }
         _ => Ok(()),
     }
 }

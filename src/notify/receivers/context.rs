@@ -176,7 +176,7 @@ impl<'a> Context<'a> {
         Ok(url)
     }
 
-    /// Sends a request. Errors and answers hold no secrets.
+    /// Sends a request. What is said of the answer may hold secrets until [`Self::masked`].
     ///
     /// # Errors
     /// No answer came.
@@ -188,10 +188,7 @@ impl<'a> Context<'a> {
     ) -> Result<Answer, Trouble> {
         let request = request.header("User-Agent", USER_AGENT);
         let timeout = (!timeout.is_zero()).then_some(timeout);
-        let mut answer =
-            self.wire.send(http, request, timeout).map_err(|trouble| self.masked(trouble))?;
-        answer.body = self.secrets.mask(&answer.body);
-        Ok(answer)
+        self.wire.send(http, request, timeout)
     }
 
     /// Hands a mail to the mail server; what that said.
@@ -203,7 +200,7 @@ impl<'a> Context<'a> {
         config: &crate::notify::config::EmailConfig,
         mail: super::mail::Mail,
     ) -> Result<String, Trouble> {
-        self.wire.mail(config, mail).map_err(|trouble| self.masked(trouble))
+        self.wire.mail(config, mail)
     }
 
     /// A trouble without secrets.

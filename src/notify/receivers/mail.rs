@@ -156,6 +156,9 @@ fn split_list(list: &str) -> Vec<&str> {
 }
 
 fn address(item: &str) -> Option<String> {
+    if item.contains(char::is_control) {
+        return None;
+    }
     let bare = match item.strip_suffix('>') {
         Some(inner) => inner.rsplit_once('<')?.1,
         None => item,

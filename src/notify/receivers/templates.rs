@@ -229,7 +229,7 @@ pub enum TemplatesError {
         /// Which.
         path: PathBuf,
         /// Where and why.
-        error: TemplateError,
+        error: Box<TemplateError>,
     },
 }
 
@@ -285,7 +285,8 @@ pub fn load(files: &[PathBuf]) -> Result<TemplateSet, TemplatesError> {
         let text = read(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = path.clone();
-        set.add(&name, &text).map_err(|error| TemplatesError::Template { path, error })?;
+        set.add(&name, &text)
+            .map_err(|error| TemplatesError::Template { path, error: Box::new(error) })?;
     }
     Ok(set)
 }

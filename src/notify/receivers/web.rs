@@ -13,7 +13,7 @@ use ureq::{Agent, Proxy, Timeout};
 use super::mail::Mail;
 use super::smtp;
 use super::trouble::{Trouble, check_status, retry_after};
-use super::wire::{Answer, Request, Wire};
+use super::wire::{Answer, Request, USER_AGENT, Wire};
 use crate::model::Clock;
 use crate::notify::config::{
     EmailConfig, HttpConfig, Oauth2Config, Secret, TlsConfig as TlsSection, TlsVersion,
@@ -53,7 +53,6 @@ impl Network {
     }
 
     fn agent(&self, http: &HttpConfig, left: Duration) -> Result<Agent, Trouble> {
-        let redirects = if http.follow_redirects { REDIRECTS_MAX } else { 0 };
         let proxy = match (&http.proxy_url, http.proxy_from_environment) {
             (Some(url), _) => Some(proxy(url, &http.no_proxy)?),
             (None, true) => Proxy::try_from_env(),
@@ -62,7 +61,9 @@ impl Network {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(left))
-            .max_redirects(redirects)
+            .user_agent(USER_AGENT)
+            // Bodies are sent again, which the client does not do.
+            .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(proxy)
             .tls_config(tls(&http.tls_config)?);
@@ -84,7 +85,8 @@ impl Network {
         match &http.oauth2 {
             Some(oauth2) => {
                 let token = self.oauth2_token(oauth2);
-                token.map(Some).map_err(|trouble| trouble.while_doing("fetching an OAuth 2 token"))
+                let token = token.map(|token| Some(format!("Bearer {token}")));
+                token.map_err(|trouble| trouble.while_doing("fetching an OAuth 2 token"))
             }
             None => Ok(None),
         }
@@ -129,18 +131,38 @@ impl Network {
         Ok(granted.access_token)
     }
 
+    /// Sends a request, and again to where it is redirected.
     fn carry(
         &self,
         http: &HttpConfig,
-        request: Request,
+        mut request: Request,
         left: Duration,
     ) -> Result<Answer, Trouble> {
-        let agent = self.agent(http, left)?;
+        let until = Instant::now() + left;
+        let redirects = if http.follow_redirects { REDIRECTS_MAX } else { 0 };
+        for _ in 0..redirects {
+            let (answer, location) = self.once(http, &request, until)?;
+            match location.and_then(|location| redirected(&request, answer.status, &location)) {
+                Some(next) => request = next,
+                None => return Ok(answer),
+            }
+        }
+        Ok(self.once(http, &request, until)?.0)
+    }
+
+    /// Sends a request; the answer, and where it redirects to.
+    fn once(
+        &self,
+        http: &HttpConfig,
+        request: &Request,
+        until: Instant,
+    ) -> Result<(Answer, Option<String>), Trouble> {
+        let agent = self.agent(http, until.saturating_duration_since(Instant::now()))?;
         let mut builder = ureq::http::Request::builder().method(request.method).uri(&request.url);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
-        let answer = match request.body {
+        let answer = match request.body.clone() {
             Some(body) => builder.body(body).map_err(unsendable).map(|r| agent.run(r))?,
             None => builder.body(()).map_err(unsendable).map(|r| agent.run(r))?,
         };
@@ -148,13 +170,41 @@ impl Network {
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let content_type = header("content-type").unwrap_or_default().to_owned();
         let after = header("retry-after").and_then(|value| retry_after(value, self.clock.now()));
+        let location = header("location").map(str::to_owned);
         let status = answer.status().as_u16();
         // What an answer says beyond its status is for errors only; a body that breaks off is as
         // good as none.
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let body = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
-        Ok(Answer { status, content_type, retry_after: after, body })
+        Ok((Answer { status, content_type, retry_after: after, body }, location))
     }
+}
+
+/// The request that a redirect asks for, as Go's client makes it: 307 and 308 want the same again,
+/// the others a `GET`. Who is not the same host does not get the login.
+fn redirected(request: &Request, status: u16, location: &str) -> Option<Request> {
+    let from = url::Url::parse(&request.url).ok()?;
+    let to = from.join(location).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let mut next = Request { url: to.to_string(), ..request.clone() };
+    match status {
+        307 | 308 => {}
+        301..=303 => {
+            (next.method, next.body) = ("GET", None);
+            next.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+        }
+        _ => return None,
+    }
+    if (from.host_str(), from.port_or_known_default())
+        != (to.host_str(), to.port_or_known_default())
+    {
+        let is_login = |name: &str| {
+            ["authorization", "cookie", "x-auth-token", "x-user-id"]
+                .iter()
+                .any(|login| name.eq_ignore_ascii_case(login))
+        };
+        next.headers.retain(|(name, _)| !is_login(name));
+    }
+    Some(next)
 }
 
 impl Wire for Network {

@@ -19,6 +19,9 @@ use crate::secret::MASK;
 /// The name by which receivers know us.
 pub const USER_AGENT: &str = concat!("Tidewatch/", env!("CARGO_PKG_VERSION"));
 
+/// Shortest text that is masked: masking shorter ones would hide letters of words, not secrets.
+const SECRET_BYTES_MIN: usize = 4;
+
 /// A request of HTTP. Not to be printed: it holds secrets.
 #[derive(Clone, PartialEq)]
 pub struct Request {
@@ -100,7 +103,7 @@ impl Secrets {
     /// Remembers a text.
     pub fn add(&mut self, text: &str) {
         for form in [text.to_owned(), crate::url_text::segment(text).to_string()] {
-            if !form.is_empty() && !self.0.contains(&form) {
+            if form.len() >= SECRET_BYTES_MIN && !self.0.contains(&form) {
                 self.0.push(form);
             }
         }
@@ -202,6 +205,7 @@ mod tests {
     fn secrets_are_masked_wherever_they_stand() {
         let mut secrets = Secrets::default();
         secrets.add("a b+c");
+        secrets.add("abc");
         secrets.add_url("https://user:pw@hooks.example/services/T0/B1?x=1");
         assert_eq!(
             secrets.mask("https://user:pw@hooks.example/services/T0/B1?x=1 a%20b%2Bc a b+c"),

@@ -157,7 +157,7 @@ fn append(call: &mut Call<'_>, args: &[Value]) -> Result<Value, String> {
 
 fn dict(call: &mut Call<'_>, args: &[Value]) -> Result<Value, String> {
     call.budget.work(args.len() * 64)?;
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err("dict requires an even number of arguments".to_owned());
     }
     let mut entries: BTreeMap<Arc<str>, Value> = BTreeMap::new();

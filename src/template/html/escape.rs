@@ -19,7 +19,7 @@ pub enum Quoting {
 
 /// For text between tags.
 pub fn html(text: &str) -> String {
-    replaced(text, |c| entity(c))
+    replaced(text, entity)
 }
 
 fn entity(c: char) -> Option<&'static str> {
