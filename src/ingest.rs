@@ -279,43 +279,55 @@ impl<'a, 'b> Check<'a, 'b> {
     /// Finds or creates the series and gives their numbers to what was accepted of them.
     fn series(&mut self) {
         let mut numbers = self.appender.find(&self.batch.series);
-        let (mut sample, mut histogram, mut exemplar) = (0, 0, 0);
-        for (entry, number) in self.batch.series.iter().zip(&mut numbers) {
-            let samples = sample..sample + entry.samples as usize;
-            let histograms = histogram..histogram + entry.histograms as usize;
-            let exemplars = exemplar..exemplar + entry.exemplars as usize;
-            (sample, histogram, exemplar) = (samples.end, histograms.end, exemplars.end);
-            if *number == LEFT_OUT {
-                let wanted = number_accepted(&self.series.samples[samples.clone()])
-                    + number_accepted(&self.series.histograms[histograms.clone()])
-                    + number_accepted(&self.series.exemplars[exemplars.clone()]);
-                if wanted > 0 {
-                    *number = self.create(entry.labels);
-                }
-            }
+        self.create(&mut numbers);
+        let mut ranges = Ranges::default();
+        for (entry, number) in self.batch.series.iter().zip(numbers) {
+            let [samples, histograms, exemplars] = ranges.next(entry);
             let outcome = &mut self.outcome;
-            outcome.samples += set_numbers(&mut self.series.samples[samples], *number);
-            outcome.histograms += set_numbers(&mut self.series.histograms[histograms], *number);
-            outcome.exemplars += set_numbers(&mut self.series.exemplars[exemplars], *number);
+            outcome.samples += set_numbers(&mut self.series.samples[samples], number);
+            outcome.histograms += set_numbers(&mut self.series.histograms[histograms], number);
+            outcome.exemplars += set_numbers(&mut self.series.exemplars[exemplars], number);
         }
     }
 
-    fn create(&mut self, packed: &[u8]) -> u32 {
-        let labels = match validate(packed) {
-            Ok(labels) => labels,
-            Err(error) => {
-                self.outcome.invalid_series += 1;
-                self.outcome.reject(|| format!("series is not valid: {error}"));
-                return LEFT_OUT;
+    /// Creates, all at once, the series that are not known and of which something was accepted.
+    fn create(&mut self, numbers: &mut [u32]) {
+        let (mut wanted, mut positions) = (Vec::new(), Vec::new());
+        let mut ranges = Ranges::default();
+        for (i, entry) in self.batch.series.iter().enumerate() {
+            let [samples, histograms, exemplars] = ranges.next(entry);
+            let accepted = |series: &[u32]| series.iter().any(|number| *number != LEFT_OUT);
+            let any = accepted(&self.series.samples[samples])
+                || accepted(&self.series.histograms[histograms])
+                || accepted(&self.series.exemplars[exemplars]);
+            if numbers[i] == LEFT_OUT && any {
+                match validate(entry.labels) {
+                    Ok(labels) => {
+                        wanted.push(labels);
+                        positions.push(i);
+                    }
+                    Err(error) => {
+                        self.outcome.invalid_series += 1;
+                        self.outcome.reject(|| format!("series is not valid: {error}"));
+                    }
+                }
             }
-        };
-        self.appender.get_or_create(&labels).unwrap_or_else(|| {
-            let max = self.appender.series_max();
-            self.outcome.reject(|| {
-                format!("series {labels} not created: the limit of {max} active series is reached")
-            });
-            LEFT_OUT
-        })
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        let created = self.appender.get_or_create(&wanted);
+        for ((position, number), labels) in positions.into_iter().zip(created).zip(&wanted) {
+            numbers[position] = number;
+            if number == LEFT_OUT {
+                let max = self.appender.series_max();
+                self.outcome.reject(|| {
+                    format!(
+                        "series {labels} not created: the limit of {max} active series is reached"
+                    )
+                });
+            }
+        }
     }
 
     /// What is reported when nothing is written.
@@ -324,8 +336,22 @@ impl<'a, 'b> Check<'a, 'b> {
     }
 }
 
-fn number_accepted(series: &[u32]) -> usize {
-    series.iter().filter(|number| **number != LEFT_OUT).count()
+/// Walks the columns of a batch: where the elements of each series are.
+#[derive(Default)]
+struct Ranges {
+    ends: [usize; 3],
+}
+
+impl Ranges {
+    /// Samples, histograms and exemplars of the next series.
+    fn next(&mut self, entry: &SeriesEntry<'_>) -> [std::ops::Range<usize>; 3] {
+        let counts = [entry.samples, entry.histograms, entry.exemplars];
+        std::array::from_fn(|column| {
+            let start = self.ends[column];
+            self.ends[column] += counts[column] as usize;
+            start..self.ends[column]
+        })
+    }
 }
 
 fn set_numbers(series: &mut [u32], number: u32) -> u64 {

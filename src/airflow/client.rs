@@ -221,7 +221,7 @@ fn check(path: &str, raw: &Raw) -> Result<(), PollError> {
     }
 }
 
-fn tls(options: &TlsOptions) -> Result<TlsConfig, String> {
+pub(crate) fn tls(options: &TlsOptions) -> Result<TlsConfig, String> {
     let mut builder = TlsConfig::builder().disable_verification(options.insecure_skip_verify);
     if let Some(path) = &options.ca_file {
         let certificates = pem_items(path)?.into_iter().filter_map(certificate).collect();

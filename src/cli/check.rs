@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::CliError;
+use super::{CliError, check_rules};
 use crate::config::{self, Config, Overrides};
 use crate::statsd::Mapper;
 
@@ -14,6 +14,8 @@ use crate::statsd::Mapper;
 pub enum CheckCommand {
     /// Check configuration files
     Config(ConfigArgs),
+    /// Check rule files
+    Rules(check_rules::RulesArgs),
 }
 
 /// Which files.
@@ -26,7 +28,13 @@ pub struct ConfigArgs {
 
 /// Exit code 0 when every file is right, else 1.
 pub(super) fn run(command: &CheckCommand) -> Result<ExitCode, CliError> {
-    let CheckCommand::Config(args) = command;
+    match command {
+        CheckCommand::Config(args) => run_config(args),
+        CheckCommand::Rules(args) => check_rules::run(args),
+    }
+}
+
+fn run_config(args: &ConfigArgs) -> Result<ExitCode, CliError> {
     let mut all_right = true;
     for file in &args.files {
         println!("Checking {}", file.display());

@@ -1,13 +1,16 @@
 //! The command line: one file a sub-command.
 //!
-//! In: arguments. Out: an exit code (0 good, 1 failed, 2 wrong usage). Never here: what the
+//! In: arguments. Out: an exit code (0 good, 1 failed, 2 wrong usage, 3 lint). Never here: what the
 //! commands do; they call the library.
 
 mod check;
+mod check_rules;
 mod completions;
 mod query;
+mod receiver;
 mod serve;
 mod test_promql;
+mod test_rules;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -34,6 +37,9 @@ enum Command {
     /// Query a server, or the data directory of a stopped one
     #[command(subcommand)]
     Query(query::QueryCommand),
+    /// Try out who is notified of alerts
+    #[command(subcommand)]
+    Receiver(receiver::ReceiverCommand),
     /// Run tests
     #[command(subcommand)]
     Test(TestCommand),
@@ -46,6 +52,8 @@ enum Command {
 enum TestCommand {
     /// Run scripts in the promqltest language
     Promql(test_promql::TestPromqlArgs),
+    /// Run unit tests of rules, as promtool does
+    Rules(test_rules::TestRulesArgs),
 }
 
 /// Why a command failed.
@@ -86,7 +94,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Serve(args) => serve::run(*args),
         Command::Check(command) => check::run(&command),
         Command::Query(command) => query::run(command),
+        Command::Receiver(command) => receiver::run(command),
         Command::Test(TestCommand::Promql(args)) => Ok(test_promql::run(&args)),
+        Command::Test(TestCommand::Rules(args)) => test_rules::run(&args),
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::alert_sender::AlertSender;
 use crate::alias::{AliasSource, AliasSwitch};
 use crate::model::{Clock, Labels, SeriesSource, Timestamp};
 use crate::promql::Engine;
+use crate::rules::Group;
+use crate::rules::manager::Running;
 use crate::runtime::CpuPool;
 use crate::storage::Store;
 use crate::telemetry::{Gauge, Registry};
@@ -138,6 +141,8 @@ struct Inner {
     registry: Registry,
     metrics: Arc<HttpMetrics>,
     recovery: Arc<RecoveryProgress>,
+    /// Set once, when rules are evaluated.
+    rules: OnceLock<(Running, AlertSender)>,
 }
 
 /// What evaluates queries, and how many at a time.
@@ -191,6 +196,7 @@ impl HttpState {
             registry,
             metrics: Arc::default(),
             recovery: Arc::default(),
+            rules: OnceLock::new(),
         }));
         metrics::register(&state.0.registry, &state);
         state
@@ -223,6 +229,21 @@ impl HttpState {
         if self.0.store.set((store, source)).is_ok() {
             self.0.readiness.store(Readiness::Ready as u8, Ordering::Release);
         }
+    }
+
+    /// Shows these rules, and to whom their alerts are sent. A second set is not taken.
+    pub fn set_rules(&self, rules: Running, sender: AlertSender) {
+        drop(self.0.rules.set((rules, sender)));
+    }
+
+    /// The rule groups that are evaluated, ascending by file and name.
+    pub fn rule_groups(&self) -> Arc<[Arc<Group>]> {
+        self.0.rules.get().map_or_else(|| Arc::new([]) as _, |(rules, _)| rules.groups())
+    }
+
+    /// URLs of the Alertmanagers that alerts are sent to, and of those that relabelling dropped.
+    pub fn alertmanagers(&self) -> (Vec<String>, Vec<String>) {
+        self.0.rules.get().map(|(_, sender)| sender.urls()).unwrap_or_default()
     }
 
     /// Refuses from now on requests that need the store.

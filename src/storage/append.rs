@@ -11,6 +11,9 @@ use super::store::Inner;
 use super::window::Window;
 use crate::model::{Labels, SeriesEntry, WriteBatch};
 
+/// A batch this much older than the present is backfill, in ms.
+pub const BACKFILL_MS: i64 = 5 * 60 * 1000;
+
 /// A batch being appended: from the lookup of its series until it is queued no flush begins.
 pub struct Appender<'a> {
     inner: &'a Inner,
@@ -60,11 +63,12 @@ impl<'a> Appender<'a> {
         found
     }
 
-    /// Number of the series with these labels, created when new; `None` when there are too many.
-    pub fn get_or_create(&self, labels: &Labels) -> Option<u32> {
-        let (series, created) = self.inner.head.get_or_insert(labels, self.series_max())?;
-        self.inner.metrics.created_series.fetch_add(u64::from(created), Ordering::Relaxed);
-        Some(series)
+    /// Numbers of the series with these label sets, created when new; [`NO_SERIES`] when there are
+    /// too many.
+    pub fn get_or_create(&self, wanted: &[Labels]) -> Vec<u32> {
+        let done = self.inner.head.get_or_create(wanted, self.series_max());
+        self.inner.metrics.created_series.fetch_add(done.created, Ordering::Relaxed);
+        done.numbers
     }
 
     /// Appends the samples and queues them for the journal. `acknowledge` is told when they are on
@@ -79,7 +83,7 @@ impl<'a> Appender<'a> {
         series: BatchSeries,
         acknowledge: Acknowledge,
     ) -> Result<(), QueueError> {
-        let inner = self.inner;
+        let (inner, now) = (self.inner, self.now());
         let record = SamplesRef {
             series: &series.samples,
             samples: &batch.samples,
@@ -104,6 +108,11 @@ impl<'a> Appender<'a> {
             inner.head.append_exemplars(&series.exemplars, &batch.exemplars);
         }
         count(inner, &series, stats.replaced);
+        let first = batch.samples.first().map_or(i64::MAX, |sample| sample.timestamp.0);
+        if first < now.saturating_sub(BACKFILL_MS) {
+            let samples = batch.samples.len() as u64;
+            inner.metrics.backfilled_samples.fetch_add(samples, Ordering::Relaxed);
+        }
         inner.journal.submit(JournalBatch { series: touched, windows, record: bytes, acknowledge })
     }
 }

@@ -23,11 +23,13 @@ const LATE_FLUSH_MS: i64 = 2 * 60 * 1000;
 const LATE_BYTES: u64 = 16 << 20;
 /// What the current windows of a series may take, in bytes.
 const LATE_BYTES_PER_SERIES: u64 = 256;
-/// Late samples of at least this many bytes are flushed when nothing came for [`QUIET_TICKS`]: a bulk
-/// load is over, and its journal is not needed any more.
+/// After a bulk load, or with late samples, at least this many bytes are flushed when nothing came
+/// for [`QUIET_TICKS`]: the load is over, and its journal is not needed any more.
 const QUIET_BYTES: u64 = 4 << 20;
 /// Looks without a new sample after which a load counts as over.
 const QUIET_TICKS: u32 = 2;
+/// So many backfilled samples are a bulk load, also when all are of the current window.
+const BULK_SAMPLES: u64 = 1_000_000;
 /// The cut-off that takes all windows, also those that are not over.
 const EVERYTHING: Window = Window::from_number(i64::MAX - 1);
 /// Pause between two looks of the background thread.
@@ -43,6 +45,8 @@ pub(super) struct Background {
     appended: u64,
     /// Looks since a sample was appended.
     quiet: u32,
+    /// Samples backfilled until everything was last flushed.
+    backfilled: u64,
 }
 
 impl Background {
@@ -50,7 +54,7 @@ impl Background {
     pub(super) fn new(inner: Arc<Inner>) -> Background {
         let last_late_flush = inner.clock.now();
         let flushed = Window::default();
-        Background { inner, flushed, last_late_flush, appended: 0, quiet: 0 }
+        Background { inner, flushed, last_late_flush, appended: 0, quiet: 0, backfilled: 0 }
     }
 
     /// Works until the other end of `stopped` is dropped.
@@ -96,11 +100,14 @@ impl Background {
         let appended = self.inner.metrics.samples.load(Ordering::Relaxed);
         self.quiet = if appended == self.appended { self.quiet.saturating_add(1) } else { 0 };
         self.appended = appended;
+        let backfilled = self.inner.metrics.backfilled_samples.load(Ordering::Relaxed);
+        let bulk = backfilled - self.backfilled >= BULK_SAMPLES;
         let waited = now.0.saturating_sub(self.last_late_flush.0) >= LATE_FLUSH_MS;
-        if first <= over && self.quiet >= QUIET_TICKS && self.inner.head.heap_bytes() > QUIET_BYTES
-        {
+        let quiet = self.quiet >= QUIET_TICKS && self.inner.head.heap_bytes() > QUIET_BYTES;
+        if quiet && (bulk || first <= over) {
             // with the current window, or its few samples would keep the load's journal
             self.last_late_flush = now;
+            self.backfilled = backfilled;
             return Some(EVERYTHING);
         }
         let bytes_max = LATE_BYTES + LATE_BYTES_PER_SERIES * self.inner.head.len() as u64;

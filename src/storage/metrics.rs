@@ -13,6 +13,9 @@ pub struct StoreMetrics {
     pub exemplars: AtomicU64,
     /// Samples that replaced one with the same timestamp and another value.
     pub replaced_samples: AtomicU64,
+    /// Float samples of batches that came more than
+    /// [`BACKFILL_MS`](super::append::BACKFILL_MS) late, judged by the first of each.
+    pub backfilled_samples: AtomicU64,
     /// Series created.
     pub created_series: AtomicU64,
     /// Flushes completed.

@@ -3,9 +3,9 @@
 //! In: journal files. Out: the head as it was when the last batch was acknowledged, less what is in
 //! partitions already. Never here: repairs; a journal that does not decode stops the start with the
 //! file's name, and nothing is changed.
-
 //!
-//! A thread reads ahead; records are decoded, and samples put into the head's shards, on all cores.
+//! Three steps run at a time, each ahead of the next: a thread reads, records are decoded on all
+//! cores, and series and samples are put into the head's shards on all cores.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -30,8 +30,12 @@ use crate::model::{Labels, SeriesEntry};
 /// Bytes of records that are decoded and appended together; decoded they take about eight times
 /// as much.
 const BATCH_BYTES: usize = 1 << 20;
-/// Batches read ahead.
+/// Batches read ahead of decoding.
 const BATCHES_AHEAD: usize = 2;
+/// Batches decoded ahead of appending.
+const DECODED_AHEAD: usize = 1;
+/// Declared series that one thread looks up at a time.
+const DECLARED_TOGETHER: usize = 512;
 /// Largest series number a journal may use: numbers are used again when their series end.
 const SERIES_NUMBER_MAX: u32 = 4 * SERIES_MAX as u32;
 
@@ -113,6 +117,7 @@ struct FlushedWindows<'a> {
 }
 
 impl FlushedWindows<'_> {
+    /// Whether the partition has what journal file `sequence` holds of `window`.
     fn contains(&self, window: Window, sequence: u64) -> Result<bool, StorageError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let up_to = match known.get(&window) {
@@ -142,10 +147,18 @@ impl Batch {
     }
 }
 
+/// What a batch holds, in the order of its records.
+struct Decoded {
+    /// Series' numbers, and where in `bytes` their packed labels are.
+    declared: Vec<(u32, Range<usize>)>,
+    samples: Vec<SamplesRecord>,
+    bytes: Vec<u8>,
+}
+
 /// A record of a batch.
-enum Decoded<'a> {
-    /// A series' number and packed labels.
-    Series(u32, &'a [u8]),
+enum DecodedRecord {
+    /// A series' number, and where in the batch its packed labels are.
+    Series(u32, Range<usize>),
     /// Samples.
     Samples(SamplesRecord),
     /// Samples whose windows are all in partitions.
@@ -182,6 +195,51 @@ fn read_batches(file: &JournalFile, batches: &Sender<Batch>) -> Result<u64, Stor
     Ok(total)
 }
 
+/// Decodes the records of a batch of journal file `sequence`.
+fn decode(
+    batch: Batch,
+    flushed: &FlushedWindows<'_>,
+    sequence: u64,
+) -> Result<Decoded, ReplayError> {
+    let Batch { bytes, records } = batch;
+    let records: Result<Vec<_>, ReplayError> = records
+        .into_par_iter()
+        .map(|range| decode_record(&bytes, range, flushed, sequence))
+        .collect();
+    let (mut declared, mut samples) = (Vec::new(), Vec::new());
+    for record in records? {
+        match record {
+            DecodedRecord::Series(number, packed) => declared.push((number, packed)),
+            DecodedRecord::Samples(record) => samples.push(record),
+            DecodedRecord::Flushed => {}
+        }
+    }
+    Ok(Decoded { declared, samples, bytes })
+}
+
+fn decode_record(
+    bytes: &[u8],
+    range: Range<usize>,
+    flushed: &FlushedWindows<'_>,
+    sequence: u64,
+) -> Result<DecodedRecord, ReplayError> {
+    let record = &bytes[range.clone()];
+    if let Some((number, packed)) = record::series(record).map_err(ReplayError::Corrupted)? {
+        return Ok(DecodedRecord::Series(number, range.end - packed.len()..range.end));
+    }
+    if let Some(windows) = record::windows(record).filter(|windows| !windows.is_empty()) {
+        let flushed = |window| flushed.contains(window, sequence);
+        let flushed: Result<Vec<bool>, StorageError> = windows.into_iter().map(flushed).collect();
+        if flushed.map_err(ReplayError::Storage)?.into_iter().all(|flushed| flushed) {
+            return Ok(DecodedRecord::Flushed);
+        }
+    }
+    match record::decode(record).map_err(ReplayError::Corrupted)? {
+        Some((Record::Samples(record), _)) => Ok(DecodedRecord::Samples(record)),
+        _ => Err(ReplayError::Corrupted("a record is cut short")),
+    }
+}
+
 /// Replays one file.
 struct Replay<'a> {
     head: &'a Head,
@@ -196,75 +254,56 @@ struct Replay<'a> {
 impl Replay<'_> {
     /// Puts the file's content into the head; returns its size in bytes.
     fn file(&mut self, file: &JournalFile, pool: &rayon::ThreadPool) -> Result<u64, StorageError> {
+        let in_file = |error| match error {
+            ReplayError::Storage(error) => error,
+            ReplayError::Corrupted(what) => StorageError::corrupted(file.path(), what),
+        };
         let (sender, batches) = bounded(BATCHES_AHEAD);
+        let (decoded_sender, decoded) = bounded(DECODED_AHEAD);
+        let (flushed, sequence) = (self.flushed, self.sequence);
         std::thread::scope(|scope| {
             let reader = scope.spawn(move || read_batches(file, &sender));
-            let replayed = batches.iter().try_for_each(|batch| {
-                pool.install(|| self.batch(&batch)).map_err(|error| match error {
-                    ReplayError::Storage(error) => error,
-                    ReplayError::Corrupted(what) => StorageError::corrupted(file.path(), what),
-                })
+            scope.spawn(move || {
+                for batch in batches {
+                    // nobody takes it: the other side failed, and tells why
+                    if decoded_sender
+                        .send(pool.install(|| decode(batch, flushed, sequence)))
+                        .is_err()
+                    {
+                        break;
+                    }
+                }
             });
-            drop(batches);
+            let replayed = decoded
+                .iter()
+                .try_for_each(|decoded| pool.install(|| self.put(decoded?)).map_err(in_file));
+            drop(decoded);
             let read = reader.join().unwrap_or(Err(StorageError::Closed));
             replayed.and(read)
         })
     }
 
-    fn batch(&mut self, batch: &Batch) -> Result<(), ReplayError> {
-        let decoded: Result<Vec<Decoded<'_>>, ReplayError> = batch
-            .records
-            .par_iter()
-            .map(|range| self.decode(&batch.bytes[range.clone()]))
-            .collect();
-        let (mut declared, mut samples) = (Vec::new(), Vec::new());
-        for decoded in decoded? {
-            match decoded {
-                Decoded::Series(number, packed) => declared.push((number, packed)),
-                Decoded::Samples(record) => samples.push(record),
-                Decoded::Flushed => {}
-            }
-        }
+    fn put(&mut self, decoded: Decoded) -> Result<(), ReplayError> {
+        let Decoded { declared, samples, bytes } = decoded;
+        let declared: Vec<(u32, &[u8])> =
+            declared.into_iter().map(|(number, range)| (number, &bytes[range])).collect();
         self.declare(&declared)?;
         self.append(samples)
     }
 
-    fn decode<'b>(&self, record: &'b [u8]) -> Result<Decoded<'b>, ReplayError> {
-        if let Some((number, packed)) = record::series(record).map_err(ReplayError::Corrupted)? {
-            return Ok(Decoded::Series(number, packed));
-        }
-        if let Some(windows) = record::windows(record).filter(|windows| !windows.is_empty()) {
-            let flushed = |window| self.flushed.contains(window, self.sequence);
-            let flushed: Result<Vec<bool>, StorageError> =
-                windows.into_iter().map(flushed).collect();
-            if flushed.map_err(ReplayError::Storage)?.into_iter().all(|flushed| flushed) {
-                return Ok(Decoded::Flushed);
-            }
-        }
-        match record::decode(record).map_err(ReplayError::Corrupted)? {
-            Some((Record::Samples(record), _)) => Ok(Decoded::Samples(record)),
-            _ => Err(ReplayError::Corrupted("a record is cut short")),
-        }
-    }
-
     /// Notes the head's numbers of series, created where they are new.
     fn declare(&mut self, declared: &[(u32, &[u8])]) -> Result<(), ReplayError> {
-        let entries: Vec<SeriesEntry<'_>> =
-            declared.iter().map(|(_, packed)| SeriesEntry::of(packed)).collect();
-        let mut found = Vec::with_capacity(entries.len());
-        self.head.find(&entries, &mut found);
-        for ((number, packed), known) in declared.iter().zip(found) {
-            if *number > SERIES_NUMBER_MAX {
-                return Err(ReplayError::Corrupted("a series number is out of range"));
-            }
-            let series = match known {
-                NO_SERIES => {
-                    let labels = Labels::from_packed(packed)
-                        .map_err(|_| ReplayError::Corrupted(record::INVALID_LABELS))?;
-                    self.head.get_or_create(&labels, usize::MAX)
-                }
-                known => Some(known),
-            };
+        if declared.iter().any(|(number, _)| *number > SERIES_NUMBER_MAX) {
+            return Err(ReplayError::Corrupted("a series number is out of range"));
+        }
+        let found: Result<Vec<_>, _> =
+            declared.par_chunks(DECLARED_TOGETHER).map(|some| self.find(some)).collect();
+        let (found, new): (Vec<Vec<u32>>, Vec<Vec<Labels>>) = found?.into_iter().unzip();
+        let created = self.head.get_or_create(&new.concat(), usize::MAX).numbers;
+        let mut created = created.into_iter();
+        for ((number, _), known) in declared.iter().zip(found.into_iter().flatten()) {
+            let series = if known == NO_SERIES { created.next() } else { Some(known) };
+            let series = series.filter(|series| *series != NO_SERIES);
             let index = *number as usize;
             if self.series.len() <= index {
                 self.series.resize(index + 1, NO_SERIES);
@@ -272,6 +311,18 @@ impl Replay<'_> {
             self.series[index] = series.ok_or(ReplayError::Corrupted("it has too many series"))?;
         }
         Ok(())
+    }
+
+    /// The head's number of each series, and the labels of those it does not have yet.
+    fn find(&self, declared: &[(u32, &[u8])]) -> Result<(Vec<u32>, Vec<Labels>), ReplayError> {
+        let entries: Vec<SeriesEntry<'_>> =
+            declared.iter().map(|(_, packed)| SeriesEntry::of(packed)).collect();
+        let mut found = Vec::with_capacity(entries.len());
+        self.head.find(&entries, &mut found);
+        let unknown = entries.iter().zip(&found).filter(|(_, number)| **number == NO_SERIES);
+        let labels: Result<Vec<Labels>, _> =
+            unknown.map(|(entry, _)| Labels::from_packed(entry.labels)).collect();
+        Ok((found, labels.map_err(|_| ReplayError::Corrupted(record::INVALID_LABELS))?))
     }
 
     fn append(&mut self, mut records: Vec<SamplesRecord>) -> Result<(), ReplayError> {

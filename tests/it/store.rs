@@ -248,6 +248,33 @@ fn more_histograms_than_a_chunk_takes_are_flushed_all_the_same() {
 }
 
 #[test]
+fn a_bulk_load_of_the_present_window_is_flushed_when_it_is_over() {
+    const SAMPLES: i64 = 1_100_000;
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let clock = Arc::new(ManualClock::new(Timestamp(MIDNIGHT + 7_000_000)));
+    let options = StoreOptions { disk_free_bytes_min: 0, ..StoreOptions::new(dir.path(), clock) };
+    let store = Arc::new(Store::open(options, &|_| {}).expect("opens"));
+    let set = labels(1);
+    let mut batch = WriteBatch::default();
+    for i in 0..SAMPLES {
+        // values without a pattern, so that they fill the head
+        let value = (i as f64 * 0.7).sin();
+        batch.push_sample(&set, Sample::new(Timestamp(MIDNIGHT + i), value));
+    }
+    let ingest = Ingest::new(Arc::clone(&store));
+    ingest.submit(&batch, WriteMode::Whole).expect("taken").wait().expect("durable");
+    let flushed = || store.metrics().flushes.load(std::sync::atomic::Ordering::Relaxed) > 0;
+    for _ in 0..600 {
+        if flushed() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(flushed(), "its window is not over, but the load is");
+    assert_eq!(read_all(&store).values().map(BTreeMap::len).sum::<usize>(), SAMPLES as usize);
+}
+
+#[test]
 fn expired_days_are_removed() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let clock = Arc::new(ManualClock::new(Timestamp(MIDNIGHT + 1000)));

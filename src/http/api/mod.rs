@@ -15,6 +15,7 @@ mod format;
 mod labels;
 mod metadata;
 mod query;
+mod rule_filter;
 mod rules;
 mod scope;
 mod series;

@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use self::series::{EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, WindowCopy};
-use self::shard::{Appended, ByShard, SHARDS, Shard, number_of, reserve_gently, shard_of, slot_of};
+use self::shard::{Appended, ByShard, SHARDS, Shard, number_of, shard_of, slot_of};
 use super::index::{LabelIndex, resolve};
 use super::window::{Day, Window};
 use crate::model::source::HistogramPoint;
@@ -59,6 +59,15 @@ struct Numbers {
 pub struct AppendStats {
     /// Samples that replaced one with the same timestamp and another value.
     pub replaced: u64,
+}
+
+/// What [`Head::get_or_create`] found and made.
+#[derive(Clone, Debug, Default)]
+pub struct CreatedSeries {
+    /// Number of each wanted series; [`NO_SERIES`] when there are too many series already.
+    pub numbers: Vec<u32>,
+    /// How many of them are new.
+    pub created: u64,
 }
 
 /// One frozen window of one series.
@@ -158,39 +167,39 @@ impl Head {
         (self.hasher.hash_one(packed) >> 32) as u32
     }
 
-    /// Number of the series with these labels, created when it does not exist yet; `None` when
-    /// there are already `series_max` series.
-    pub fn get_or_create(&self, labels: &Labels, series_max: usize) -> Option<u32> {
-        self.get_or_insert(labels, series_max).map(|(series, _)| series)
-    }
-
-    /// As [`Head::get_or_create`], and whether the series is new.
-    pub fn get_or_insert(&self, labels: &Labels, series_max: usize) -> Option<(u32, bool)> {
+    /// Numbers of the series with these label sets, created where they do not exist yet.
+    ///
+    /// New series are found by their labels a moment before they are in the index.
+    pub fn get_or_create(&self, wanted: &[Labels], series_max: usize) -> CreatedSeries {
         let mut numbers = lock(&self.numbers);
-        let known = {
-            let shards: Vec<_> = self.shards.iter().map(read).collect();
-            self.find_hashed(&shards, labels.as_packed())
-        };
-        if known != NO_SERIES {
-            return Some((known, false));
+        let mut found = Vec::with_capacity(wanted.len());
+        let mut created = Vec::new();
+        let mut shards: Vec<_> = self.shards.iter().map(write).collect();
+        let mut lookup = write(&self.lookup);
+        for labels in wanted {
+            let hash = self.hash(labels.as_packed());
+            let same = |entry: &LookupEntry| {
+                let (shard, slot) = (shard_of(entry.series), slot_of(entry.series));
+                let known = shards[shard].get(slot).filter(|_| entry.hash == hash);
+                known.is_some_and(|series| series.labels == *labels)
+            };
+            let series = match lookup.find(spread(hash), same) {
+                Some(entry) => entry.series,
+                None if numbers.live >= series_max.min(NO_SERIES as usize) => NO_SERIES,
+                None => {
+                    let series = numbers.take();
+                    shards[shard_of(series)].put(slot_of(series), HeadSeries::new(labels.clone()));
+                    let entry = LookupEntry { hash, series };
+                    lookup.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+                    created.push((series, labels));
+                    series
+                }
+            };
+            found.push(series);
         }
-        if numbers.live >= series_max.min(NO_SERIES as usize) {
-            return None;
-        }
-        let series = numbers.take();
-        let mut shard = write(&self.shards[shard_of(series)]);
-        let slot = slot_of(series);
-        if shard.series.len() <= slot {
-            reserve_gently(&mut shard.series, slot + 1);
-            shard.series.resize_with(slot + 1, || None);
-        }
-        shard.series[slot] = Some(HeadSeries::new(labels.clone()));
-        drop(shard);
-        let hash = self.hash(labels.as_packed());
-        write(&self.lookup)
-            .insert_unique(spread(hash), LookupEntry { hash, series }, |entry| spread(entry.hash));
-        write(&self.index).insert(series, labels);
-        Some((series, true))
+        drop((shards, lookup));
+        write(&self.index).insert(&created);
+        CreatedSeries { numbers: found, created: created.len() as u64 }
     }
 
     /// Labels of a live series.
@@ -462,13 +471,17 @@ mod tests {
         found
     }
 
+    fn create(head: &Head, labels: &Labels, series_max: usize) -> u32 {
+        head.get_or_create(std::slice::from_ref(labels), series_max).numbers[0]
+    }
+
     #[test]
     fn series_are_found_again_by_prediction_and_by_hash() {
         let head = Head::new();
         let sets: Vec<Labels> = (0..50).map(|i| labels(&i.to_string())).collect();
         assert_eq!(find(&head, &sets), [NO_SERIES; 50]);
         for (i, set) in sets.iter().enumerate() {
-            assert_eq!(head.get_or_create(set, 100), Some(i as u32));
+            assert_eq!(create(&head, set, 100), i as u32);
         }
         let expected: Vec<u32> = (0..50).collect();
         for _ in 0..3 {
@@ -476,22 +489,24 @@ mod tests {
         }
         let reversed: Vec<Labels> = sets.iter().rev().cloned().collect();
         assert_eq!(find(&head, &reversed), (0..50).rev().collect::<Vec<_>>());
-        assert_eq!(head.get_or_create(&sets[7], 100), Some(7));
+        assert_eq!(create(&head, &sets[7], 100), 7);
+        let twice = [labels("new"), sets[7].clone(), labels("new")];
+        let done = head.get_or_create(&twice, 100);
+        assert_eq!((done.numbers, done.created), (vec![50, 7, 50], 1));
     }
 
     #[test]
     fn the_series_limit_holds() {
         let head = Head::new();
-        assert!(head.get_or_create(&labels("a"), 2).is_some());
-        assert!(head.get_or_create(&labels("b"), 2).is_some());
-        assert_eq!(head.get_or_create(&labels("c"), 2), None);
+        let done = head.get_or_create(&["a", "b", "c", "a"].map(labels), 2);
+        assert_eq!((done.numbers, done.created), (vec![0, 1, NO_SERIES, 0], 2));
     }
 
     #[test]
     fn windows_are_frozen_and_idle_series_forgotten() {
         let head = Head::new();
-        let a = head.get_or_create(&labels("a"), 10).expect("room");
-        let b = head.get_or_create(&labels("b"), 10).expect("room");
+        let a = create(&head, &labels("a"), 10);
+        let b = create(&head, &labels("b"), 10);
         let sample = |t: i64| Sample::new(Timestamp(t), t as f64);
         head.append(&[a, b, a], &[sample(5), sample(6), sample(WINDOW_MS + 1)]);
         head.freeze(Window::of(0));
@@ -524,6 +539,6 @@ mod tests {
         head.freeze(Window::of(WINDOW_MS));
         assert_eq!(head.len(), 1);
         assert_eq!(find(&head, &[labels("b")]), [NO_SERIES]);
-        assert_eq!(head.get_or_create(&labels("c"), 10), Some(b));
+        assert_eq!(create(&head, &labels("c"), 10), b);
     }
 }

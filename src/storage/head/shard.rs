@@ -34,6 +34,15 @@ impl Shard {
         self.series.get(slot)?.as_ref()
     }
 
+    /// Puts a series into a slot.
+    pub(super) fn put(&mut self, slot: usize, series: HeadSeries) {
+        if self.series.len() <= slot {
+            reserve_gently(&mut self.series, slot + 1);
+            self.series.resize_with(slot + 1, || None);
+        }
+        self.series[slot] = Some(series);
+    }
+
     /// Where the samples of a window are; `None` when it has none.
     pub(super) fn blocks(&self, window: Window, frozen: bool) -> Option<&Blocks> {
         let mut windows = self.windows.iter();

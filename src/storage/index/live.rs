@@ -1,6 +1,6 @@
 //! The head's index: postings in memory, changed as series come and go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use roaring::RoaringBitmap;
@@ -19,18 +19,26 @@ pub struct LabelIndex {
 }
 
 impl LabelIndex {
-    /// Adds series `id`.
-    pub fn insert(&mut self, id: u32, labels: &Labels) {
-        self.all.insert(id);
-        for (name, value) in labels.iter() {
+    /// Adds series, each with its number. Series of one sender share most of their labels: each
+    /// label pair is looked up once.
+    pub fn insert(&mut self, series: &[(u32, &Labels)]) {
+        self.all.extend(series.iter().map(|(id, _)| *id));
+        let mut pairs: HashMap<(&str, &str), Vec<u32>, foldhash::fast::RandomState> =
+            HashMap::default();
+        for (id, labels) in series {
+            for pair in labels.iter() {
+                pairs.entry(pair).or_default().push(*id);
+            }
+        }
+        for ((name, value), ids) in pairs {
             let values = match self.names.get_mut(name) {
                 Some(values) => values,
                 None => self.names.entry(name.into()).or_default(),
             };
             match values.get_mut(value) {
-                Some(posting) => posting.insert(id),
-                None => values.entry(value.into()).or_default().insert(id),
-            };
+                Some(posting) => posting.extend(ids),
+                None => values.entry(value.into()).or_default().extend(ids),
+            }
         }
     }
 
@@ -126,7 +134,7 @@ mod tests {
         ];
         for (id, pairs) in series.iter().enumerate() {
             let labels = Labels::from_pairs(pairs.iter().copied()).expect("valid");
-            index.insert(id as u32, &labels);
+            index.insert(&[(id as u32, &labels)]);
         }
         index
     }

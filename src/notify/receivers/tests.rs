@@ -1,0 +1,1 @@
+//! Receivers told through a recorder and through the network.
