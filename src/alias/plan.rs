@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::combine::LIVE_MS;
 use super::quantile::{QUANTILES, WINDOW_MS};
-use super::resolve::{Alias, Mode, Source};
+use super::resolve::{Alias, Mode, Source, table};
 use super::table::Shape;
 use crate::model::labels::METRIC_NAME;
 use crate::model::{Labels, Matcher, Selector, SeriesData, SeriesSet, SeriesSource, SourceError};
@@ -55,6 +55,8 @@ pub(super) struct Planner<'a> {
     selector: &'a Selector<'a>,
     sets: Vec<Box<dyn SeriesSet>>,
     owners: Option<HashMap<Labels, Labels>>,
+    /// Of the stored series those that have the name of an alias, by that name.
+    own: HashMap<&'static str, Vec<usize>>,
 }
 
 impl<'a> Planner<'a> {
@@ -64,7 +66,14 @@ impl<'a> Planner<'a> {
         selector: &'a Selector<'a>,
         stored: Box<dyn SeriesSet>,
     ) -> Planner<'a> {
-        Planner { inner, selector, sets: vec![stored], owners: None }
+        let mut own: HashMap<&'static str, Vec<usize>> = HashMap::new();
+        for index in 0..stored.len() {
+            let name = stored.labels(index).metric_name();
+            if let Some((name, _)) = table().names.get_key_value(name) {
+                own.entry(name.as_str()).or_default().push(index);
+            }
+        }
+        Planner { inner, selector, sets: vec![stored], owners: None, own }
     }
 
     /// The selected sets.
@@ -87,10 +96,9 @@ impl<'a> Planner<'a> {
         if found.is_empty() {
             return Ok(found);
         }
-        let is_own = |index: &usize| self.stored().labels(*index).metric_name() == alias.name;
-        let own = (0..self.stored().len()).filter(is_own);
+        let own = self.own.get(alias.name.as_str()).into_iter().flatten();
         let stored: HashSet<Labels> =
-            own.map(|index| key(alias, self.stored().labels(index))).collect();
+            own.map(|index| key(alias, self.stored().labels(*index))).collect();
         found.retain(|planned| !stored.contains(&key(alias, &planned.labels)));
         settle_ranks(alias, &mut found);
         let is_wanted =

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::UdpSocket;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -59,9 +60,11 @@ impl Watched {
     }
 }
 
+/// A time before the tests began: a run that is shown again must not have ended anew.
 fn time(seconds_ago: i64) -> String {
-    let at = jiff::Timestamp::from_millisecond(now_ms() - seconds_ago * 1000).expect("a time");
-    at.to_string()
+    static BEGIN_MS: LazyLock<i64> = LazyLock::new(now_ms);
+    let at = jiff::Timestamp::from_millisecond(*BEGIN_MS - seconds_ago * 1000);
+    at.expect("a time").to_string()
 }
 
 fn run(id: &str, state: &str, start: i64, end: Option<i64>) -> Value {
