@@ -3,6 +3,7 @@
 mod against_alertmanager;
 mod against_prometheus;
 mod airflow;
+mod alert_chain;
 mod alerting_kill;
 mod amtool;
 mod bad_input;

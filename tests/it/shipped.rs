@@ -246,7 +246,7 @@ fn what_is_not_produced_is_found() {
 
 /// Ten days of an environment, a value each five minutes. Times: 2881 values are all of them, the
 /// last 577 the last two days.
-const HEALTHY: &str = r#"load 5m
+pub const HEALTHY: &str = r#"load 5m
   up{job="airflow",airflow="prod"} 1x2880
   airflow_healthy{airflow="prod",component="metadatabase"} 1x2880
   airflow_healthy{airflow="prod",component="scheduler"} 1x2880
@@ -300,7 +300,7 @@ load 1m
 "#;
 
 /// The same with everything wrong that there is an alert for.
-const BAD: &str = r#"load 5m
+pub const BAD: &str = r#"load 5m
   up{job="airflow",airflow="gone"} 0x2880
   airflow_healthy{airflow="bad",component="metadatabase"} 0x2880
   airflow_healthy{airflow="bad",component="triggerer"} 0x2880
