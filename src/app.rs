@@ -385,8 +385,12 @@ async fn stop(
     parts.receivers.stop(&base.events).await;
     base.state.stop();
     let stopping = tokio::task::spawn_blocking(move || {
-        rules.map(rules::Rules::stop);
-        alerting.map(notify::Alerting::stop);
+        if let Some(rules) = rules {
+            rules.stop();
+        }
+        if let Some(alerting) = alerting {
+            alerting.stop();
+        }
     });
     if let Err(panic) = stopping.await {
         tracing::error!("stopping rules and alerting failed: {panic}");
