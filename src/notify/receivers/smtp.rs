@@ -143,10 +143,13 @@ fn talk(
 /// Logs in with the first way that the server offers and there is a password for.
 fn log_in(config: &EmailConfig, connection: &mut SmtpConnection) -> Result<(), Trouble> {
     let user = &config.auth_username;
-    let offered = connection.command("EHLO ".to_owned() + &greeting(config) + "\r\n");
-    let offered = offered.map_err(|e| trouble("EHLO", &e))?;
-    let mechanisms = mechanisms(&offered);
-    if user.is_empty() || mechanisms.is_empty() {
+    if user.is_empty() {
+        return Ok(());
+    }
+    // Asked again, since what was read of the first answer lacks ways to log in and their order.
+    let offered = connection.command(format!("EHLO {}\r\n", greeting(config)));
+    let mechanisms = mechanisms(&offered.map_err(|e| trouble("EHLO", &e))?);
+    if mechanisms.is_empty() {
         return Ok(());
     }
     let read = |secret: &Option<Secret>| -> Result<Option<String>, Trouble> {
