@@ -64,7 +64,7 @@ fn amtool_finds_everything_where_it_expects_it() {
     assert_eq!(amtool.ok(&["silence", "query", "-q"]).trim(), id);
     assert!(!amtool.ok(&["alert", "query"]).contains("Disk"));
     assert!(amtool.ok(&["alert", "query", "-s"]).contains("suppressed"));
-    assert_eq!(amtool.ok(&["silence", "update", "-d", "2h", "-q", id]).trim(), id);
+    assert!(amtool.ok(&["silence", "update", "-d", "2h", id]).contains(id));
     let exported = amtool.ok(&["-o", "json", "silence", "query"]);
     assert!(exported.contains(r#""comment":"known""#), "{exported}");
     amtool.ok(&["silence", "expire", id]);

@@ -12,14 +12,11 @@ mod history;
 mod silences;
 mod status;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::state::BuildInfo;
@@ -48,23 +45,22 @@ pub fn router(state: AlertmanagerState) -> Router {
     let compression =
         CompressionLayer::new().gzip(true).deflate(true).quality(CompressionLevel::Fastest);
     Router::new()
-        .route("/api/v2/status", get(status::status).fallback(answer::method_not_allowed))
-        .route("/api/v2/receivers", get(status::receivers).fallback(answer::method_not_allowed))
-        .route(
-            "/api/v2/alerts",
-            get(alerts::alerts).post(alerts::post).fallback(answer::method_not_allowed),
-        )
-        .route("/api/v2/alerts/groups", get(alerts::groups).fallback(answer::method_not_allowed))
-        .route(
-            "/api/v2/silences",
-            get(silences::silences).post(silences::post).fallback(answer::method_not_allowed),
-        )
-        .route(
-            "/api/v2/silence/{id}",
-            get(silences::silence).delete(silences::delete).fallback(answer::method_not_allowed),
-        )
+        .route("/api/v2/status", only(get(status::status)))
+        .route("/api/v2/receivers", only(get(status::receivers)))
+        .route("/api/v2/alerts", only(get(alerts::alerts).post(alerts::post)))
+        .route("/api/v2/alerts/groups", only(get(alerts::groups)))
+        .route("/api/v2/silences", only(get(silences::silences).post(silences::post)))
+        .route("/api/v2/silence/{id}", only(get(silences::silence).delete(silences::delete)))
         .route("/api/v1/alerts/history", get(history::history))
         .layer(DefaultBodyLimit::max(WRITE_BODY_BYTES_MAX))
         .layer(compression)
         .with_state(state)
 }
+
+/// Other methods are refused as Alertmanager refuses them.
+fn only(handlers: MethodRouter<AlertmanagerState>) -> MethodRouter<AlertmanagerState> {
+    handlers.fallback(answer::method_not_allowed)
+}
+
+#[cfg(test)]
+mod tests;
