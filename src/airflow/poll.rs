@@ -21,8 +21,10 @@ use crate::url_text::segment;
 
 /// What is read again of the time before the cursor: transactions that were open then.
 const OVERLAP_MS: i64 = 120_000;
-/// Longest piece of history one pass reads; longer ones are caught up with pass by pass.
-const WINDOW_MS: i64 = 6 * 60 * 60 * 1000;
+/// Pages of changes after which the next pass reads a shorter piece of history.
+const PAGES_MANY: u64 = 40;
+/// Pages of changes up to which the next pass reads a longer one: one of runs, one of tasks.
+const PAGES_FEW: u64 = 2;
 /// Shortest window that is halved because it holds more than a page.
 const HALVED_MS_MIN: i64 = 1_000;
 /// Most pages of one list; beyond it the list is not complete and the pass says so.
@@ -63,6 +65,8 @@ pub struct Poll<'a> {
     pub is_stopped: &'a dyn Fn() -> bool,
     /// Requests for details still allowed.
     details: usize,
+    /// Pages of changes read so far.
+    pages_read: u64,
 }
 
 impl<'a> Poll<'a> {
@@ -75,8 +79,18 @@ impl<'a> Poll<'a> {
         is_stopped: &'a dyn Fn() -> bool,
     ) -> Poll<'a> {
         let (with_inventory, backfill_ms) = (true, 0);
-        let details = DETAILS_MAX;
-        Poll { client, state, dags, now, with_inventory, backfill_ms, is_stopped, details }
+        let (details, pages_read) = (DETAILS_MAX, 0);
+        Poll {
+            client,
+            state,
+            dags,
+            now,
+            with_inventory,
+            backfill_ms,
+            is_stopped,
+            details,
+            pages_read,
+        }
     }
 
     /// Does the pass. What was seen before an error is in the state: nothing has to be undone, the
@@ -96,11 +110,18 @@ impl<'a> Poll<'a> {
         self.state.begin_pass();
         self.sweep(points)?;
         let from = self.state.cursor().read_until.saturating_sub(OVERLAP_MS);
-        let until = server_now.min(self.state.cursor().read_until.saturating_add(WINDOW_MS));
+        let piece = self.state.history_ms();
+        let until = server_now.min(self.state.cursor().read_until.saturating_add(piece));
         points.is_caught_up = until == server_now;
         let end = (!points.is_caught_up).then_some(until);
+        self.pages_read = 0;
         let mut is_complete = self.changed_runs(from, end, server_now)?;
         is_complete &= self.changed_tasks(from, end, server_now)?;
+        match self.pages_read {
+            0..=PAGES_FEW => self.state.lengthen_history(),
+            PAGES_MANY.. => self.state.shorten_history(),
+            _ => {}
+        }
         is_complete &= self.look_for_lost(points)?;
         self.state.check_slas(self.now);
         if is_complete {
@@ -184,6 +205,7 @@ impl<'a> Poll<'a> {
             let filter = window_filter(from, until);
             let path = format!("{list}?{filter}&limit={PAGE_ENTRIES}");
             let (page, _): (Page<T>, _) = self.get(&path)?;
+            self.pages_read += 1;
             let end = until.unwrap_or(server_now);
             if page.total_entries <= page.items.len() {
                 found.extend(page.items);

@@ -28,8 +28,9 @@ use crate::model::{
 };
 use crate::storage::Store;
 
-/// Longest pause after failures.
-const BACK_OFF_MAX: Duration = Duration::from_secs(5 * 60);
+/// Longest pause after failures: a request a minute costs nobody anything, and who comes back wants
+/// to be seen.
+const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 /// Samples handed over at a time.
 const BATCH_SAMPLES_MAX: usize = 10_000;
 /// How often unchanged counters are written: often enough for a look-back of five minutes.

@@ -19,6 +19,8 @@ use crate::model::Timestamp;
 
 /// How long finished runs and task instances are remembered after the cursor has passed them.
 pub const REMEMBER_MS: i64 = 24 * 60 * 60 * 1000;
+/// Pieces of history one pass reads, in ms: the first, and the longest.
+const HISTORY_MS: [i64; 2] = [6 * 60 * 60 * 1000, 30 * 24 * 60 * 60 * 1000];
 /// Labels of one occurrence.
 type LabelValues = Vec<(&'static str, String)>;
 
@@ -115,6 +117,8 @@ pub struct State {
     occurrences: Vec<Occurrence>,
     seen: BTreeSet<String>,
     slas: Vec<Sla>,
+    /// Doublings of the first piece of history.
+    history_doubled: u32,
 }
 
 const CURSOR_KEY: &str = "cursor";
@@ -199,6 +203,21 @@ impl State {
         let is_over = |end: Option<i64>| end.is_some_and(|end| end < keep);
         self.runs.retain(|key, run| old(key, is_over(run.counted_end) && run.is_final()));
         self.tasks.retain(|key, task| old(key, is_over(task.end) && !task.active));
+    }
+
+    /// How much history the next pass reads, in ms: longer ones are caught up with pass by pass.
+    pub fn history_ms(&self) -> i64 {
+        HISTORY_MS[0].saturating_mul(1 << self.history_doubled.min(16)).min(HISTORY_MS[1])
+    }
+
+    /// There was little in the last piece.
+    pub fn lengthen_history(&mut self) {
+        self.history_doubled = (self.history_doubled + 2).min(7);
+    }
+
+    /// There was much in the last piece.
+    pub fn shorten_history(&mut self) {
+        self.history_doubled = self.history_doubled.saturating_sub(1);
     }
 
     /// What happened since the last call.

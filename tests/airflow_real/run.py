@@ -29,8 +29,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 POLL_SECONDS = 5
-# A pass, the pause after it, and as much again: what ended is counted then.
-SETTLE_SECONDS = 4 * POLL_SECONDS
 START_PATIENCE = 240
 RUN_PATIENCE = 420
 SLA_SECONDS = 30
@@ -266,6 +264,13 @@ airflow:
         time.sleep(pause)
         self.start()
 
+    def settle(self):
+        """Waits until everything up to now has been read."""
+        begin = time.time() + 1
+        read_until = "timestamp(airflow_poll_lag_seconds) - airflow_poll_lag_seconds"
+        seen = lambda: any(float(s["value"][1]) > begin for s in self.query(read_until))  # noqa: E731
+        wait("Tidewatch to have read everything", seen, RUN_PATIENCE)
+
     def query(self, text):
         url = f"http://127.0.0.1:{self.port}/api/v1/query?" + urllib.parse.urlencode({"query": text})
         return request(url)["data"]["result"]
@@ -339,7 +344,7 @@ class Truth:
         self.take_attempts()
 
 
-def delete_active(airflow, truth, dag, run):
+def delete_active(airflow, tidewatch, truth, dag, run):
     """Deletes a running run; Airflow 3.3 wants it to be ended first."""
     say("deleting a running run")
     try:
@@ -350,7 +355,7 @@ def delete_active(airflow, truth, dag, run):
             raise
         say("it must not be deleted while it runs: marking it as failed before")
         airflow.api(airflow.run_path(dag, run), "PATCH", {"state": "failed"})
-        time.sleep(SETTLE_SECONDS)
+        tidewatch.settle()
         truth.before_delete(dag, run)
         airflow.delete(dag, run)
 
@@ -371,7 +376,7 @@ def act(airflow, tidewatch, truth):
     airflow.trigger("dotted.name")
     wait("the run of fails", lambda: finished("fails", fails), RUN_PATIENCE)
     wait("the run of mapped", lambda: finished("mapped", gone), RUN_PATIENCE)
-    time.sleep(SETTLE_SECONDS)
+    tidewatch.settle()
     say("clearing the runs of fails and ok, deleting that of mapped")
     for dag, run in [("fails", fails), ("ok", ok)]:
         truth.before_clear(dag, run)
@@ -383,14 +388,16 @@ def act(airflow, tidewatch, truth):
     doomed = airflow.trigger("long")
     wait("another of long", lambda: airflow.state("long", doomed) == "running", RUN_PATIENCE)
     tidewatch.restart(0)
-    time.sleep(SETTLE_SECONDS)
-    delete_active(airflow, truth, "long", doomed)
+    tidewatch.settle()
+    delete_active(airflow, tidewatch, truth, "long", doomed)
     airflow.trigger("ok")
     wait("the second end of fails", lambda: finished("fails", fails), RUN_PATIENCE)
     airflow.pause("scheduled", True)
     active = "select count(*) from dag_run where state in ('queued', 'running')"
     wait("the end of all runs", lambda: airflow.rows(active) == [(0,)], RUN_PATIENCE)
-    time.sleep(SETTLE_SECONDS)
+    # Pools and the list of DAGs are read more rarely.
+    time.sleep(4 * POLL_SECONDS)
+    tidewatch.settle()
 
 
 class Comparison:
@@ -467,8 +474,9 @@ def main():
     tidewatch = Tidewatch(options.tidewatch.resolve(), home, airflow, children)
     truth = Truth(airflow)
     try:
-        tidewatch.start()
         airflow.start()
+        tidewatch.start()
+        tidewatch.settle()
         act(airflow, tidewatch, truth)
         differences = compare(airflow, tidewatch, truth)
     finally:
