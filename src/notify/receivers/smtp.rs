@@ -3,7 +3,7 @@
 //! In: a mail, the server and how to log in. Out: what the server said. Never here: what the mail
 //! says.
 
-use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -38,14 +38,10 @@ pub fn send(config: &EmailConfig, mail: &Mail, timeout: Duration) -> Result<Stri
 }
 
 fn trouble(what: &str, error: &SmtpError) -> Trouble {
-    let mut message = format!("{what}: {error}");
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let _ = write!(message, ": {inner}");
-        source = inner.source();
+    if timed_out(error) {
+        return Trouble::temporary(FailureKind::Timeout, format!("{what}: no answer in time"));
     }
     let kind = match error.status() {
-        _ if error.is_timeout() => FailureKind::Timeout,
         Some(code) if matches!(code.to_string().as_str(), "530" | "534" | "535") => {
             FailureKind::Auth
         }
@@ -53,7 +49,17 @@ fn trouble(what: &str, error: &SmtpError) -> Trouble {
         Some(_) => FailureKind::ServerError,
         None => FailureKind::Other,
     };
-    Trouble::temporary(kind, message)
+    Trouble::temporary(kind, format!("{what}: {error}"))
+}
+
+/// A socket whose time is over says so in one of two ways, depending on the system.
+fn timed_out(error: &SmtpError) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |e| e.source());
+    error.is_timeout()
+        || causes.any(|cause| {
+            let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+            matches!(io, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut))
+        })
 }
 
 fn connect(config: &EmailConfig, timeout: Duration) -> Result<SmtpConnection, Trouble> {
