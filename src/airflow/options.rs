@@ -1,10 +1,11 @@
 //! What one watched instance is told; the configuration builds these values.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::RegexSet;
+
+use crate::secret::Secret;
 
 /// One Airflow instance to watch.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,45 +51,6 @@ pub enum Auth {
     },
     /// A bearer token that somebody else renews.
     Token(Secret),
-}
-
-/// Where a secret is; it is read anew for every login, so that it can be rotated.
-#[derive(Clone, PartialEq)]
-pub enum Secret {
-    /// In the configuration itself.
-    Inline(String),
-    /// In a file; white space around it does not count.
-    File(PathBuf),
-    /// In an environment variable.
-    Env(String),
-}
-
-impl Secret {
-    /// The secret.
-    ///
-    /// # Errors
-    /// A sentence: the file cannot be read or the variable is not set.
-    pub fn read(&self) -> Result<String, String> {
-        match self {
-            Secret::Inline(text) => Ok(text.clone()),
-            Secret::File(path) => std::fs::read_to_string(path)
-                .map(|text| text.trim().to_owned())
-                .map_err(|error| format!("reading the secret in {}: {error}", path.display())),
-            Secret::Env(name) => std::env::var(name)
-                .map_err(|_| format!("the environment variable {name} is not set")),
-        }
-    }
-}
-
-impl fmt::Debug for Secret {
-    /// Never the secret itself.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Secret::Inline(_) => f.write_str("<secret>"),
-            Secret::File(path) => write!(f, "file {}", path.display()),
-            Secret::Env(name) => write!(f, "variable {name}"),
-        }
-    }
 }
 
 /// TLS of one instance.

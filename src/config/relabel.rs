@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use crate::relabel::{self, Anchored, Step};
+use crate::relabel::{Action, Anchored, Step};
 
 /// One step of a `relabel_configs` list.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -24,41 +24,6 @@ struct RawRelabel {
     replacement: Option<String>,
     #[serde(default)]
     action: Action,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    #[default]
-    Replace,
-    Keep,
-    Drop,
-    HashMod,
-    LabelMap,
-    LabelDrop,
-    LabelKeep,
-    Lowercase,
-    Uppercase,
-    KeepEqual,
-    DropEqual,
-}
-
-impl From<Action> for relabel::Action {
-    fn from(action: Action) -> relabel::Action {
-        match action {
-            Action::Replace => relabel::Action::Replace,
-            Action::Keep => relabel::Action::Keep,
-            Action::Drop => relabel::Action::Drop,
-            Action::HashMod => relabel::Action::HashMod,
-            Action::LabelMap => relabel::Action::LabelMap,
-            Action::LabelDrop => relabel::Action::LabelDrop,
-            Action::LabelKeep => relabel::Action::LabelKeep,
-            Action::Lowercase => relabel::Action::Lowercase,
-            Action::Uppercase => relabel::Action::Uppercase,
-            Action::KeepEqual => relabel::Action::KeepEqual,
-            Action::DropEqual => relabel::Action::DropEqual,
-        }
-    }
 }
 
 /// A regular expression that compiles.
@@ -100,7 +65,7 @@ impl TryFrom<RawRelabel> for Relabel {
             modulus: raw.modulus,
             target_label: raw.target_label,
             replacement: raw.replacement.unwrap_or(default.replacement),
-            action: raw.action.into(),
+            action: raw.action,
         }))
     }
 }

@@ -4,9 +4,9 @@
 //! is dropped. Never here: how the steps are written (`config`). Source: Prometheus'
 //! `model/relabel/relabel.go`, which the results equal.
 
-mod md5;
-
+use md5::{Digest, Md5};
 use regex::Regex;
+use serde::Deserialize;
 
 use crate::model::{LabelError, Labels, LabelsBuilder};
 
@@ -20,7 +20,8 @@ pub const REPLACEMENT: &str = "$1";
 const REGEX_BYTES_MAX: usize = 10 << 20;
 
 /// What a step does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Sets the target to the replacement when the expression matches.
     #[default]
@@ -145,7 +146,7 @@ impl Step {
             Action::Lowercase => drop(labels.set(target, &value.to_lowercase())),
             Action::Uppercase => drop(labels.set(target, &value.to_uppercase())),
             Action::HashMod => {
-                let hash = md5::last_eight_bytes(value.as_bytes());
+                let hash = last_eight_bytes_of_md5(value.as_bytes());
                 labels.set(target, &(hash % self.modulus.max(1)).to_string());
             }
             Action::LabelMap => {
@@ -180,6 +181,12 @@ impl Step {
         // An empty value removes the label.
         labels.set(&target, &new);
     }
+}
+
+/// What `hashmod` shards by, so that the shards are Prometheus' own.
+fn last_eight_bytes_of_md5(text: &[u8]) -> u64 {
+    let hash: [u8; 16] = Md5::digest(text).into();
+    u128::from_be_bytes(hash) as u64
 }
 
 #[cfg(test)]
