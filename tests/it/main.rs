@@ -8,6 +8,10 @@ mod full_disk;
 mod http_api;
 mod promql_scripts;
 mod queries;
+mod random_queries;
+#[path = "../reference/mod.rs"]
+mod reference;
+mod reference_evaluator;
 mod reload;
 mod shipped;
 mod slow_clients;
@@ -15,3 +19,4 @@ mod statsd;
 mod store;
 mod support;
 mod tidy;
+mod version_differences;

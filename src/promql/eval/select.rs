@@ -4,7 +4,9 @@
 use crate::model::{Selector, SeriesData, SeriesSet, Timestamp};
 
 use super::super::annotations::Notes;
-use super::super::ast::{Binary, Call, EdgeMode, Expr, MatrixSelector, ValueType, VectorSelector};
+use super::super::ast::{
+    Binary, Call, EdgeMode, Expr, MatrixSelector, Span, ValueType, VectorSelector,
+};
 use super::super::error::QueryError;
 use super::super::functions::Evaluation;
 use super::super::functions::extended::Extended;
@@ -184,7 +186,10 @@ pub(super) fn range_pipeline(
         params.push(scalar(context, argument, grid, notes)?);
     }
     let matrix = call.args.iter().map(unwrap_parens).find(|a| a.value_type() == ValueType::Matrix);
-    let first_arg = call.args.first().map_or(call.span, |a| unwrap_parens(a).span());
+    let first_arg = call.args.first().map_or(call.span, |a| match unwrap_parens(a) {
+        Expr::Subquery(_) => Span::default(), // Prometheus forgets where a subquery stands
+        argument => argument.span(),
+    });
     let lookback = context.lookback_ms;
     let with =
         |reach, range, edge| RangeCall { grid, reach, range, params, first_arg, edge, lookback };
