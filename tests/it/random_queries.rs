@@ -223,7 +223,7 @@ fn random_expressions_give_what_prometheus_gives() {
         match difference(&theirs, &found).or_else(|| told_differently(is_old, &theirs, &found)) {
             None if theirs.is_success => same += 1,
             None => fail += 1,
-            Some(how) => match explain(bench, &query, &theirs, &found) {
+            Some(how) => match explain(bench, is_old, &query, &theirs, &found) {
                 Some(why) => *explained.entry(why).or_default() += 1,
                 None => failures.push(format!("seed {seed}: {query}\n  {how}")),
             },
@@ -240,11 +240,17 @@ fn random_expressions_give_what_prometheus_gives() {
 }
 
 /// The class of a difference: the reference evaluator must side with us.
-fn explain(bench: &Bench, query: &str, theirs: &Answer, ours: &Answer) -> Option<&'static str> {
+fn explain(
+    bench: &Bench,
+    is_old: bool,
+    query: &str,
+    theirs: &Answer,
+    ours: &Answer,
+) -> Option<&'static str> {
     match bench.compare(query) {
         Err(_) => None,
         Ok(Outcome::Open) => Some(OPEN),
-        Ok(Outcome::Same | Outcome::BothFail) => explanation(query, theirs, ours),
+        Ok(Outcome::Same | Outcome::BothFail) => explanation(is_old, query, theirs, ours),
     }
 }
 

@@ -11,6 +11,7 @@ mod aggregate;
 pub(crate) mod block;
 mod budget;
 pub(crate) mod context;
+pub(super) mod explain;
 pub(crate) mod grid;
 mod hints;
 pub(crate) mod instant;

@@ -1,6 +1,7 @@
 //! From selectors, range functions and row-wise operations to pipelines; and the range vectors
 //! themselves, which only an instant query can show.
 
+use crate::model::limits::QUERY_SERIES_MAX;
 use crate::model::{Selector, SeriesData, SeriesSet, Timestamp};
 
 use super::super::annotations::Notes;
@@ -169,7 +170,15 @@ fn series(
 ) -> Result<Box<dyn SeriesSet>, QueryError> {
     let selector =
         Selector { matchers: &selector.matchers, start: Timestamp(start), end: Timestamp(end) };
-    context.source.select(&selector).map_err(|e| QueryError::Source(e.to_string()))
+    let set = context.source.select(&selector).map_err(|e| QueryError::Source(e.to_string()))?;
+    context.budget.check()?;
+    if set.len() > QUERY_SERIES_MAX {
+        return Err(QueryError::Execution(format!(
+            "a selector matches {} series, a query may read {QUERY_SERIES_MAX} of one",
+            set.len()
+        )));
+    }
+    Ok(set)
 }
 
 /// The pipeline of a range function over the range vector among the arguments of `call`.

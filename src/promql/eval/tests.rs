@@ -1,6 +1,8 @@
 //! Queries over series in memory: what the engine as a whole promises.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::super::engine::{Engine, EngineOptions, QueryOptions, QueryOutput};
 use super::super::error::QueryError;
@@ -168,7 +170,63 @@ fn limits_and_annotations_reach_the_user() {
     let small = EngineOptions { samples_max: 2, ..EngineOptions::default() };
     let options = QueryOptions::default();
     let result = Engine::new(small).instant(&source, "g[1m]", Timestamp(20_000), &options);
-    assert!(matches!(result, Err(QueryError::TooManySamples(_))));
+    assert!(matches!(result, Err(QueryError::TooManySamples { needed: 3, allowed: 2 })));
+}
+
+/// The longest a query may go on after it was canceled.
+const CANCEL_MAX: Duration = Duration::from_millis(100);
+
+/// Evaluates until it is canceled after `patience`; how long it went on then, and whether it was
+/// canceled at all.
+#[allow(clippy::disallowed_methods)] // what is measured is how long it really takes
+fn canceled_after(source: &MemorySource, text: &str, patience: Duration) -> (Duration, bool) {
+    let cancel = Arc::new(AtomicBool::new(false));
+    let options = QueryOptions { cancel: Some(Arc::clone(&cancel)), ..QueryOptions::default() };
+    std::thread::scope(|scope| {
+        let query = scope.spawn(|| {
+            let (start, end) = (Timestamp(0), Timestamp(600_000));
+            engine(true).range(source, text, start, end, 1000, &options)
+        });
+        let began = Instant::now();
+        while began.elapsed() < patience && !query.is_finished() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        cancel.store(true, Ordering::Relaxed);
+        let canceled = Instant::now();
+        let result = query.join().expect("no panic");
+        (canceled.elapsed(), matches!(result, Err(QueryError::Canceled(_))))
+    })
+}
+
+#[test]
+fn a_canceled_query_ends_soon() {
+    let names: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
+    let rows: Vec<[(&str, &str); 2]> =
+        names.iter().map(|n| [("__name__", "m"), ("i", n.as_str())]).collect();
+    let values: Vec<f64> = (0..60).map(f64::from).collect();
+    let series: Vec<(&[(&str, &str)], &[f64])> =
+        rows.iter().map(|row| (row.as_slice(), values.as_slice())).collect();
+    let source = memory(&series);
+    let queries = [
+        "sum(quantile_over_time(0.9, m[10m:1s]))",
+        "m + on(i) m",
+        "topk(5, m)",
+        "count_values by (i) (\"v\", m)",
+        "label_replace(m, \"j\", \"$1\", \"i\", \"(.*)\") or m",
+    ];
+    let mut canceled = 0;
+    for text in queries {
+        for patience in [1, 20, 60, 200].map(Duration::from_millis) {
+            // A busy machine may keep a thread waiting; not three times in a row.
+            let best = (0..3)
+                .map(|_| canceled_after(&source, text, patience))
+                .min_by_key(|(took, _)| *took)
+                .expect("three runs");
+            assert!(best.0 < CANCEL_MAX, "{text} went on for {:?} after {patience:?}", best.0);
+            canceled += usize::from(best.1);
+        }
+    }
+    assert!(canceled >= queries.len(), "queries were too short to be canceled: {canceled}");
 }
 
 #[test]

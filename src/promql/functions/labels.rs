@@ -33,6 +33,7 @@ pub(super) fn replace(
     let dst = destination(call, "label_replace")?;
     let mut block = vector(context, &call.args[0], grid, notes)?;
     for row in &mut block.rows {
+        context.budget.check()?;
         if let Some(captures) = regex.captures(row.labels.value(src)) {
             let mut value = String::new();
             captures.expand(replacement, &mut value);
@@ -60,6 +61,7 @@ pub(super) fn join(
     let dst = destination(call, "label_join")?;
     let mut block = vector(context, &call.args[0], grid, notes)?;
     for row in &mut block.rows {
+        context.budget.check()?;
         let values: Vec<&str> = sources.iter().map(|name| row.labels.value(name)).collect();
         row.labels = with_label(&row.labels, dst, &values.join(separator))?;
         rename(row, dst);

@@ -30,6 +30,7 @@ pub(super) fn count(
     let mut grouping = Grouping { names: &names, ..Grouping::new(context, aggregate) };
     let mut rows: Vec<Row> = Vec::new();
     for row in &block.rows {
+        context.budget.check()?;
         let mut groups: HashMap<Key, usize> = HashMap::new();
         for step in 0..row.values.len() {
             let Some(key) = key_at(row, step) else { continue };
