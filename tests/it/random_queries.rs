@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -18,9 +19,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::reference::check::{Bench, Outcome, close};
-use super::reference::data::{Point, Series, series};
+use super::reference::data::{INTERVAL_MS, Point, SAMPLES, Series, series};
 use super::reference::dice::Dice;
 use super::reference::generate::{Language, expression};
+use super::reference::histogram::Histo;
 use super::reference_evaluator::from_env;
 use super::support::remote_write::TimeSeries;
 use super::support::server::free_port;
@@ -91,19 +93,39 @@ impl Prometheus {
     }
 }
 
-/// The series as remote write sends them.
-fn messages(series: &[Series]) -> Vec<TimeSeries> {
+/// The samples of a stretch of time as remote write sends them. All at once would not do: of one
+/// request Prometheus takes the floats of a series first, and older histograms no more.
+fn messages(series: &[Series], times: Range<i64>) -> Vec<TimeSeries> {
     let message = |series: &Series| {
         let labels: Vec<(&str, &str)> =
             series.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let sample = |(time, point): &(i64, Point)| match point {
-            Point::Float(value) => (*time, *value),
-            Point::Stale => (*time, tidewatch::model::stale_nan()),
-            Point::Histogram(_) => panic!("only floats are sent"),
-        };
-        remote_write::series(&labels, &series.samples.iter().map(sample).collect::<Vec<_>>())
+        let (mut samples, mut histograms) = (Vec::new(), Vec::new());
+        for (time, point) in series.samples.iter().filter(|(time, _)| times.contains(time)) {
+            match point {
+                Point::Float(value) => samples.push((*time, *value)),
+                Point::Stale => samples.push((*time, tidewatch::model::stale_nan())),
+                Point::Histogram(histogram) => histograms.push(native(*time, histogram)),
+            }
+        }
+        TimeSeries { histograms, ..remote_write::series(&labels, &samples) }
     };
     series.iter().map(message).collect()
+}
+
+fn native(timestamp: i64, histogram: &Histo) -> remote_write::Histogram {
+    let first = histogram.buckets.keys().next().copied().unwrap_or(0);
+    let last = histogram.buckets.keys().last().copied().unwrap_or(0);
+    let count = |bucket| histogram.buckets.get(&bucket).copied().unwrap_or(0.0);
+    let span = remote_write::BucketSpan { offset: first as i32, length: (last - first + 1) as u32 };
+    remote_write::Histogram {
+        count_float: Some(histogram.count),
+        zero_count_float: Some(0.0),
+        sum: histogram.sum,
+        schema: 0,
+        positive_spans: vec![span],
+        positive_counts: (first..=last).map(count).collect(),
+        timestamp,
+    }
 }
 
 /// What a server says: its result, or its error.
@@ -188,15 +210,18 @@ fn random_expressions_give_what_prometheus_gives() {
     // Ends of ranges and samples keep away from each other, or meet.
     let (shift_ms, half) = if is_old { (137, ".5") } else { (0, "") };
     let start_ms = (now_ms() / 3_600_000 - 1) * 3_600_000;
-    let all = series(start_ms, shift_ms, false);
-    let messages = messages(&all);
-    prometheus.client.write_ok(&messages);
-    ours.write_ok(&messages);
+    let all = series(start_ms, shift_ms, !is_old);
+    for number in 0..SAMPLES {
+        let from = start_ms + shift_ms + number * INTERVAL_MS;
+        let messages = messages(&all, from..from + INTERVAL_MS);
+        prometheus.client.write_ok(&messages);
+        ours.write_ok(&messages);
+    }
 
     let first_s = (start_ms + LEAD_MS) / 1000;
     let times = [first_s + 170, first_s + 320, first_s + 425].map(|s| format!("{s}{half}"));
     let language =
-        Language { young: !is_old, nested_subqueries: !is_old, histograms: false, times };
+        Language { young: !is_old, nested_subqueries: !is_old, histograms: !is_old, times };
     let first_ms = first_s * 1000 + if is_old { 500 } else { 0 };
     let last_ms = first_ms + RANGE_S.0 * 1000;
     let at_once = Bench::new(all.clone(), (last_ms, last_ms, 1000));

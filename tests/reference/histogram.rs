@@ -14,9 +14,14 @@ pub struct Histo {
 }
 
 impl Histo {
-    /// A histogram of these buckets, each observation as large as its bucket allows.
+    /// A histogram of these buckets, and empty ones between them; each observation is as large as
+    /// its bucket allows.
     pub fn new(buckets: &[(i64, f64)]) -> Histo {
-        let buckets: BTreeMap<i64, f64> = buckets.iter().copied().collect();
+        let mut buckets: BTreeMap<i64, f64> = buckets.iter().copied().collect();
+        let (first, last) = (buckets.keys().next().copied(), buckets.keys().last().copied());
+        for bucket in first.unwrap_or(0)..last.unwrap_or(0) {
+            buckets.entry(bucket).or_default();
+        }
         let sum = buckets.iter().map(|(bucket, count)| 2f64.powi(*bucket as i32) * count).sum();
         Histo { count: buckets.values().sum(), sum, buckets }
     }
@@ -49,8 +54,9 @@ impl Histo {
 
     /// Whether counting began anew after `before`: something went down.
     pub fn is_reset_after(&self, before: &Histo) -> bool {
-        let went_down =
-            |(bucket, count): (&i64, &f64)| self.buckets.get(bucket).is_none_or(|now| now < count);
+        let went_down = |(bucket, count): (&i64, &f64)| {
+            *count > 0.0 && self.buckets.get(bucket).is_none_or(|now| now < count)
+        };
         self.count < before.count || before.buckets.iter().any(went_down)
     }
 }

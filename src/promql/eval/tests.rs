@@ -210,6 +210,7 @@ fn a_canceled_query_ends_soon() {
     let queries = [
         "sum(quantile_over_time(0.9, m[10m:1s]))",
         "m + on(i) m",
+        "histogram_quantile(0.9, label_replace(m, \"le\", \"+Inf\", \"\", \"\"))",
         "topk(5, m)",
         "count_values by (i) (\"v\", m)",
         "label_replace(m, \"j\", \"$1\", \"i\", \"(.*)\") or m",
