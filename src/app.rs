@@ -5,15 +5,17 @@
 //!
 //! Start: configuration, signals, sockets, an early HTTP server that says "not ready", the store
 //! (which reads its journals back), then everything. Stop, in this order: no new requests and the
-//! last StatsD flush; the last collection of own metrics; the store. What was acknowledged is on
+//! last StatsD flush; rules, and the alerts that wait; the last collection of own metrics; the store. What was acknowledged is on
 //! disk before each acknowledgement, so a stop that is cut short loses nothing either.
 
 mod banner;
 mod error;
 mod local;
 mod metrics;
+mod notify;
 mod progress;
 mod reload;
+mod rules;
 mod script_disk;
 mod statsd;
 mod watch;
@@ -31,6 +33,7 @@ use tokio::sync::mpsc;
 
 pub use error::ServeError;
 pub use local::ask_data_dir;
+pub use rules::load as load_rules;
 pub use script_disk::ScriptDisk;
 
 use crate::config::{self, Config, Overrides};
@@ -101,13 +104,20 @@ async fn run(options: ServeOptions, config: Config, log_level: LogLevel) -> Resu
     let (orders, mut inbox) = mpsc::channel(ORDERS_MAX);
     let base = Base::new(&options, &config, orders)?;
     banner::warn_of(&config, &base.events);
+    let groups = rules::load(&config, &options.features).map_err(ServeError::Rules)?;
     let listener = bind(config.listen)?;
     let address = listener
         .local_addr()
         .map_err(|error| ServeError::io("asking for the own address", error))?;
     let store = open_early(&base, &listener, &config).await?;
+    let alerting =
+        notify::Alerting::start(&base, &config, &external_url(&options, &config), &store)?;
+    let parts = start(&base, listener, &config, &store, &alerting)?;
+    let sink = Some(alerting.sink());
+    let rules = rules::Rules::start(&base, &options, &config, &store, groups, sink)?;
     let mut reloader = Reloader::new(&base, options, &config, &store, log_level);
-    let parts = start(&base, listener, &config, &store)?;
+    reloader.set_rules(rules);
+    reloader.set_alerting(alerting);
     let statsd = parts.statsd.as_ref();
     reloader.set_statsd(statsd.map(|statsd| statsd.handle.clone()));
     banner::print(&config, address, statsd.and_then(|statsd| statsd.address));
@@ -124,8 +134,9 @@ async fn run(options: ServeOptions, config: Config, log_level: LogLevel) -> Resu
             },
         }
     }
+    let (rules, alerting) = (reloader.take_rules(), reloader.take_alerting());
     drop(reloader);
-    stop(base, parts, store).await
+    stop(base, parts, rules, alerting, store).await
 }
 
 fn stop_by(by: &str) -> Event {
@@ -176,6 +187,7 @@ impl Base {
             Some(orders),
         );
         state.set_live_config(reload::live_config(options, config, clock.now()));
+        state.aliases().set(config.airflow_aliases);
         Ok(Base { registry, events, clock, write_pool, query_pool, state })
     }
 }
@@ -190,6 +202,15 @@ fn engine(features: Features, config: &Config, clock: &Arc<dyn Clock>, pool: &Cp
         clock: Arc::clone(clock),
         pool: Some(Arc::clone(pool.pool())),
     })
+}
+
+/// The URL under which users reach this server, without a slash at the end. Whoever named none is
+/// most likely on this machine.
+fn external_url(options: &ServeOptions, config: &Config) -> String {
+    match options.external_url.trim_end_matches('/') {
+        "" => format!("http://{}", config.listen),
+        url => url.to_owned(),
+    }
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -240,7 +261,10 @@ fn server_options(config: &Config) -> ServerOptions {
 /// unknown path they would drop their data.
 fn early_receivers() -> Router {
     let not_ready = || async { (StatusCode::SERVICE_UNAVAILABLE, "the store is still opening\n") };
-    Router::new().route("/api/v1/write", any(not_ready)).route("/api/v1/read", any(not_ready))
+    Router::new()
+        .route("/api/v1/write", any(not_ready))
+        .route("/api/v1/read", any(not_ready))
+        .route("/api/v2/{*path}", any(not_ready))
 }
 
 async fn open_store(base: &Base, config: &Config) -> Result<Arc<Store>, ServeError> {
@@ -306,11 +330,13 @@ fn start(
     listener: StdListener,
     config: &Config,
     store: &Arc<Store>,
+    alerting: &notify::Alerting,
 ) -> Result<Parts, ServeError> {
     let ingest = Ingest::new(Arc::clone(store));
     let (mut receivers, shutdown) = Stage::new("receivers");
     let statsd = statsd::start(base, config, &ingest, store, &mut receivers, &shutdown)?;
     let mut router = receiver_router(base, &ingest, store);
+    router = router.merge(http::alertmanager::router(alerting.api(base)));
     if let Some(statsd) = &statsd {
         router = router.merge(crate::statsd::status::router(statsd.handle.clone()));
     }
@@ -349,10 +375,27 @@ fn receiver_router(base: &Base, ingest: &Ingest, store: &Arc<Store>) -> Router {
 }
 
 /// Stops the stages in order and closes the store.
-async fn stop(base: Base, parts: Parts, store: Arc<Store>) -> Result<(), ServeError> {
+async fn stop(
+    base: Base,
+    parts: Parts,
+    rules: Option<rules::Rules>,
+    alerting: Option<notify::Alerting>,
+    store: Arc<Store>,
+) -> Result<(), ServeError> {
     // Connections that are open are drained: the gate would refuse what they already sent.
     parts.receivers.stop(&base.events).await;
     base.state.stop();
+    let stopping = tokio::task::spawn_blocking(move || {
+        if let Some(rules) = rules {
+            rules.stop();
+        }
+        if let Some(alerting) = alerting {
+            alerting.stop();
+        }
+    });
+    if let Err(panic) = stopping.await {
+        tracing::error!("stopping rules and alerting failed: {panic}");
+    }
     parts.collection.stop(&base.events).await;
     // The last handles of the store are in the state and in the collectors.
     drop(base);

@@ -14,9 +14,20 @@ pub fn segment(text: &str) -> impl Display + '_ {
     utf8_percent_encode(text, RESERVED)
 }
 
+/// `text` as a value of a query as forms write it: a space becomes a plus sign (Go's
+/// `url.QueryEscape`).
+pub fn query_escape(text: &str) -> String {
+    segment(text).to_string().replace("%20", "+")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::segment;
+    use super::{query_escape, segment};
+
+    #[test]
+    fn forms_write_spaces_as_plus() {
+        assert_eq!(query_escape("up == 0+1"), "up+%3D%3D+0%2B1");
+    }
 
     #[test]
     fn only_unreserved_characters_stay() {

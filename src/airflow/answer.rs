@@ -1,7 +1,7 @@
 //! Answers of Airflow's REST API as types: what Airflow 2 (`/api/v1`) and 3 (`/api/v2`) say alike.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny};
+use serde::de::{Deserializer, Error};
 
 use crate::model::Timestamp;
 
@@ -250,7 +250,14 @@ pub struct TaskInstance {
     /// Queue of the executor.
     pub queue: Option<String>,
     /// Airflow 2's own record of a missed service level.
-    pub sla_miss: Option<IgnoredAny>,
+    pub sla_miss: Option<SlaMiss>,
+}
+
+/// Airflow 2's record of a missed service level.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SlaMiss {
+    /// When it was noted.
+    pub timestamp: Option<Time>,
 }
 
 const fn unmapped() -> i64 {
@@ -331,6 +338,24 @@ pub struct Dag {
     pub last_parsed_time: Option<Time>,
     /// How long reading its file took, in seconds (Airflow 3).
     pub last_parse_duration: Option<f64>,
+}
+
+/// How many runs of a DAG the server knows.
+#[derive(Clone, Debug, Deserialize)]
+pub struct DagStats {
+    /// The DAG.
+    pub dag_id: String,
+    /// By state.
+    pub stats: Vec<StateCount>,
+}
+
+/// How many runs are in a state.
+#[derive(Clone, Debug, Deserialize)]
+pub struct StateCount {
+    /// The state.
+    pub state: RunState,
+    /// Its runs.
+    pub count: u64,
 }
 
 /// A tag of a DAG.

@@ -221,7 +221,7 @@ fn check(path: &str, raw: &Raw) -> Result<(), PollError> {
     }
 }
 
-fn tls(options: &TlsOptions) -> Result<TlsConfig, String> {
+pub(crate) fn tls(options: &TlsOptions) -> Result<TlsConfig, String> {
     let mut builder = TlsConfig::builder().disable_verification(options.insecure_skip_verify);
     if let Some(path) = &options.ca_file {
         let certificates = pem_items(path)?.into_iter().filter_map(certificate).collect();
@@ -261,6 +261,10 @@ fn private_key(item: PemItem<'static>) -> Option<PrivateKey<'static>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod connections;
 
 #[cfg(test)]
 mod tests {

@@ -100,9 +100,12 @@ impl Counters {
         occurrences.sort_by_key(|occurrence| occurrence.at);
         for occurrence in &occurrences {
             let key = key_of(occurrence);
-            if !self.series.contains_key(&key) && !self.create(&key, occurrence, now, out) {
-                self.refused += 1;
-                continue;
+            if !self.series.contains_key(&key) {
+                if !self.create(&key, occurrence, now, out) {
+                    self.refused += 1;
+                    continue;
+                }
+                self.create_siblings(occurrence, now, out);
             }
             let series = self.series.get_mut(&key).expect("BUG: present or just created");
             series.value.count(occurrence.value);
@@ -143,6 +146,19 @@ impl Counters {
             Some((key, Some(serde_json::to_vec(value).expect("BUG: numbers are JSON"))))
         };
         dirty.into_iter().filter_map(row).collect()
+    }
+
+    /// The series of the other states a new one's family has from the start.
+    fn create_siblings(&mut self, first: &Occurrence, now: Timestamp, out: &mut Vec<Point>) {
+        for state in first.family.states {
+            let mut sibling = first.clone();
+            let own = sibling.labels.iter_mut().find(|(name, _)| *name == "state");
+            own.into_iter().for_each(|(_, value)| *value = (*state).to_owned());
+            let key = key_of(&sibling);
+            if !self.series.contains_key(&key) && self.create(&key, &sibling, now, out) {
+                self.dirty.insert(key);
+            }
+        }
     }
 
     fn create(
@@ -259,6 +275,20 @@ mod tests {
     }
 
     #[test]
+    fn what_did_not_happen_yet_is_zero() {
+        let mut counters = Counters::new(Vec::new());
+        let mut out = Vec::new();
+        let mut first = run(200_000);
+        first.labels.push(("state", "success".to_owned()));
+        counters.apply(vec![first.clone(), first], Timestamp(400_000), &mut out);
+        let state = |(labels, sample): &Point| (labels.value("state").to_owned(), sample.value);
+        let states: Vec<(String, f64)> = out.iter().map(state).collect();
+        let expected = [("success", 0.0), ("failed", 0.0), ("success", 1.0), ("success", 2.0)];
+        assert_eq!(states, expected.map(|(state, value)| (state.to_owned(), value)));
+        assert_eq!(counters.changes().len(), 2, "both are remembered");
+    }
+
+    #[test]
     fn values_outlive_a_restart() {
         let mut counters = Counters::new(Vec::new());
         let mut out = Vec::new();
@@ -301,7 +331,7 @@ mod tests {
             let found = last.iter().find(|(labels, _)| labels.value("le") == le);
             found.expect("a bucket").1.value
         };
-        assert_eq!((le("1"), le("30"), le("60"), le("+Inf")), (1.0, 1.0, 2.0, 2.0));
+        assert_eq!((le("1.0"), le("30.0"), le("60.0"), le("+Inf")), (1.0, 1.0, 2.0, 2.0));
         assert_eq!((last[14].1.value, last[15].1.value), (40.5, 2.0));
         assert_eq!(last[14].0.metric_name(), "airflow_dag_run_duration_seconds_sum");
     }

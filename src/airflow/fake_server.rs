@@ -134,6 +134,7 @@ impl World {
         match path {
             "/dags/~/dagRuns" => (200, page("dag_runs", &self.runs, query)),
             "/dags/~/dagRuns/~/taskInstances" => (200, page("task_instances", &self.tasks, query)),
+            _ if self.other.contains_key(path) => (200, self.other[path].clone()),
             _ if path.ends_with("/tries") => {
                 let task = path.rsplit('/').nth(1).unwrap_or_default();
                 match self.tries.get(task) {
@@ -141,7 +142,6 @@ impl World {
                     None => (404, json!({"detail": "no such task"})),
                 }
             }
-            _ if self.other.contains_key(path) => (200, self.other[path].clone()),
             _ => self.one_run(path),
         }
     }

@@ -18,37 +18,45 @@ pub struct Family {
     pub help: &'static str,
     /// How.
     pub kind: Kind,
+    /// States of which all have a series as soon as one has: rates of failures are 0 then, and not
+    /// missing, until the first failure.
+    pub states: &'static [&'static str],
 }
 
 const fn counter(name: &'static str, help: &'static str) -> Family {
-    Family { name, help, kind: Kind::Counter }
+    Family { name, help, kind: Kind::Counter, states: &[] }
+}
+
+/// With a label `state` that is at least `success` or `failed`.
+const fn of_ends(name: &'static str, help: &'static str) -> Family {
+    Family { states: &["success", "failed"], ..counter(name, help) }
 }
 
 const fn histogram(name: &'static str, help: &'static str) -> Family {
-    Family { name, help, kind: Kind::Histogram }
+    Family { name, help, kind: Kind::Histogram, states: &[] }
 }
 
 /// Upper bounds of all histograms in seconds and as label values: a second to a day, as far apart
 /// as people's questions ("a minute or five?") are.
 pub const BUCKETS: [(f64, &str); 14] = [
-    (1.0, "1"),
-    (5.0, "5"),
-    (15.0, "15"),
-    (30.0, "30"),
-    (60.0, "60"),
-    (120.0, "120"),
-    (300.0, "300"),
-    (600.0, "600"),
-    (1_800.0, "1800"),
-    (3_600.0, "3600"),
-    (7_200.0, "7200"),
-    (21_600.0, "21600"),
-    (86_400.0, "86400"),
+    (1.0, "1.0"),
+    (5.0, "5.0"),
+    (15.0, "15.0"),
+    (30.0, "30.0"),
+    (60.0, "60.0"),
+    (120.0, "120.0"),
+    (300.0, "300.0"),
+    (600.0, "600.0"),
+    (1_800.0, "1800.0"),
+    (3_600.0, "3600.0"),
+    (7_200.0, "7200.0"),
+    (21_600.0, "21600.0"),
+    (86_400.0, "86400.0"),
     (f64::INFINITY, "+Inf"),
 ];
 
 /// Finished runs.
-pub const RUNS: Family = counter(
+pub const RUNS: Family = of_ends(
     "airflow_dag_runs_total",
     "Finished runs; one that is cleared and ends again counts again.",
 );
@@ -67,7 +75,7 @@ pub const RUN_DELAY: Family = histogram(
     "From the moment a scheduled run was due to its start.",
 );
 /// Attempts of tasks.
-pub const ATTEMPTS: Family = counter(
+pub const ATTEMPTS: Family = of_ends(
     "airflow_task_attempts_total",
     "Attempts of tasks that are over, retried ones included.",
 );
@@ -76,7 +84,7 @@ pub const RETRIES: Family =
     counter("airflow_task_retries_total", "Failed attempts that Airflow tries again by itself.");
 /// Task instances with a final state.
 pub const FINISHES: Family =
-    counter("airflow_task_finish_total", "Task instances that reached a final state.");
+    of_ends("airflow_task_finish_total", "Task instances that reached a final state.");
 /// How long attempts took.
 pub const TASK_DURATION: Family =
     histogram("airflow_task_duration_seconds", "Start to end of an attempt.");

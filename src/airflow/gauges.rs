@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::answer::{Dag, Health, PartHealth, Pool, Run, RunState, TaskInstance, TaskState};
+use super::answer::{
+    Dag, DagStats, Health, PartHealth, Pool, Run, RunState, TaskInstance, TaskState,
+};
 use super::state::State;
 use crate::model::Timestamp;
 
@@ -20,7 +22,7 @@ pub struct Gauge {
 }
 
 /// Names and meanings of the gauges, for the metadata.
-pub const HELP: [(&str, &str); 28] = [
+pub const HELP: [(&str, &str); 32] = [
     ("airflow_info", "Version of the instance; always 1."),
     ("airflow_healthy", "Whether a part says that it is healthy."),
     ("airflow_heartbeat_age_seconds", "Time since a part's last sign of life."),
@@ -28,12 +30,16 @@ pub const HELP: [(&str, &str); 28] = [
     ("airflow_dag_runs", "Queued and running runs now."),
     ("airflow_dag_run_running_age_seconds", "Age of the oldest running run."),
     ("airflow_task_instances", "Active task instances now."),
-    ("airflow_queued_tasks", "Queued task instances now, by queue and pool."),
+    ("airflow_queued_tasks", "All queued task instances now."),
+    ("airflow_queued_task_instances", "Queued task instances now, by queue and pool."),
     ("airflow_queued_tasks_oldest_age_seconds", "How long the oldest queued one has waited."),
-    ("airflow_task_queue_length", "All queued task instances now."),
     ("airflow_dag_last_success_timestamp_seconds", "End of the last successful run."),
     ("airflow_dag_last_success_age_seconds", "Time since the last successful run ended."),
     ("airflow_dag_last_run_successful", "Whether the last finished run went well."),
+    ("airflow_dag_last_run_state", "Whether this is the state of the last run, active or not."),
+    ("airflow_dag_last_run_duration_seconds", "Start to end of the last finished run."),
+    ("airflow_dag_last_run_schedule_delay_seconds", "How late the last finished run started."),
+    ("airflow_dag_runs_in_database", "All runs Airflow still knows, by state."),
     ("airflow_pool_slots", "All slots of a pool; -1 means no limit."),
     ("airflow_pool_open_slots", "Free slots of a pool; -1 means no limit."),
     ("airflow_pool_running_slots", "Slots of running tasks."),
@@ -42,7 +48,7 @@ pub const HELP: [(&str, &str); 28] = [
     ("airflow_pool_deferred_slots", "Slots of deferred tasks."),
     ("airflow_import_errors", "DAG files that cannot be read."),
     ("airflow_dags", "Number of DAGs."),
-    ("airflow_dag_info", "Owners and tags of a DAG; always 1."),
+    ("airflow_dag_info", "Owners and tags of a DAG and whether it is paused; always 1."),
     ("airflow_dag_paused", "Whether a DAG is switched off."),
     ("airflow_dag_active", "Whether a DAG is still in the files."),
     ("airflow_dag_import_error", "Whether a DAG's file cannot be read now."),
@@ -126,11 +132,53 @@ pub fn tasks(active: &[TaskInstance], now: Timestamp, out: &mut Vec<Gauge>) {
     }
     for ((queue, pool), (count, age)) in queues {
         let labels = [("queue", queue), ("pool_name", pool)];
-        out.push(gauge("airflow_queued_tasks", &labels, count));
+        out.push(gauge("airflow_queued_task_instances", &labels, count));
         out.push(gauge("airflow_queued_tasks_oldest_age_seconds", &labels, seconds(age)));
     }
     let total = active.iter().filter(|task| task.state == TaskState::Queued).count();
-    out.push(gauge("airflow_task_queue_length", &[], total as f64));
+    out.push(gauge("airflow_queued_tasks", &[], total as f64));
+}
+
+/// How the last run of each DAG is or went: the one that is active now, or the one that ended last.
+pub fn last_runs(state: &State, out: &mut Vec<Gauge>) {
+    let mut last: BTreeMap<&str, &str> = BTreeMap::new();
+    for (dag, row) in state.dags() {
+        let Some((_, is_success)) = row.last_end else { continue };
+        let name = if is_success { RunState::Success.name() } else { RunState::Failed.name() };
+        last.insert(dag, name);
+        if let Some(ms) = row.last_duration {
+            let labels = [("dag_id", dag), ("state", name)];
+            out.push(gauge("airflow_dag_last_run_duration_seconds", &labels, seconds(ms)));
+        }
+        if let Some(ms) = row.last_delay {
+            let name = "airflow_dag_last_run_schedule_delay_seconds";
+            out.push(gauge(name, &[("dag_id", dag)], seconds(ms)));
+        }
+    }
+    // A running one beats a queued one, whatever their order.
+    for (dag, active) in state.active_runs() {
+        let known = last.entry(dag).or_insert(active);
+        if *known != RunState::Running.name() {
+            *known = active;
+        }
+    }
+    for (dag, now) in last {
+        for state in [RunState::Queued, RunState::Running, RunState::Success, RunState::Failed] {
+            let labels = [("dag_id", dag), ("state", state.name())];
+            let value = f64::from(u8::from(state.name() == now));
+            out.push(gauge("airflow_dag_last_run_state", &labels, value));
+        }
+    }
+}
+
+/// All runs the server knows, by DAG and state.
+pub fn all_runs(stats: &[DagStats], out: &mut Vec<Gauge>) {
+    for dag in stats {
+        for state in &dag.stats {
+            let labels = [("dag_id", dag.dag_id.as_str()), ("state", state.state.name())];
+            out.push(gauge("airflow_dag_runs_in_database", &labels, state.count as f64));
+        }
+    }
 }
 
 /// When each DAG last did what it should.
@@ -173,7 +221,9 @@ pub fn dags(dags: &[Dag], out: &mut Vec<Gauge>) {
         let mut tags: Vec<&str> = dag.tags.iter().flatten().map(|tag| tag.name.as_str()).collect();
         tags.sort_unstable();
         let (owners, tags) = (dag.owners.join(","), tags.join(","));
-        let labels = [("dag_id", id), ("owner", owners.as_str()), ("tags", tags.as_str())];
+        let paused = if dag.is_paused.unwrap_or(false) { "true" } else { "false" };
+        let (owner, tags) = (("owner", owners.as_str()), ("tags", tags.as_str()));
+        let labels = [("dag_id", id), owner, ("paused", paused), tags];
         out.push(gauge("airflow_dag_info", &labels, 1.0));
         let flag = |flag: Option<bool>| f64::from(u8::from(flag.unwrap_or(false)));
         let labels = [("dag_id", id)];

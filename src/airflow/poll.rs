@@ -10,8 +10,8 @@ use std::collections::HashSet;
 
 use serde::de::DeserializeOwned;
 
-use super::answer::{ACTIVE_TASK_STATES, Dag, Health, Page, Pool, Run, TaskInstance};
-use super::client::{Client, PAGE_ENTRIES};
+use super::answer::{ACTIVE_TASK_STATES, Dag, DagStats, Health, Page, Pool, Run, TaskInstance};
+use super::client::{Api, Client, PAGE_ENTRIES};
 use super::error::PollError;
 use super::gauges::{self, Gauge};
 use super::options::DagFilter;
@@ -21,12 +21,16 @@ use crate::url_text::segment;
 
 /// What is read again of the time before the cursor: transactions that were open then.
 const OVERLAP_MS: i64 = 120_000;
-/// Longest piece of history one pass reads; longer ones are caught up with pass by pass.
-const WINDOW_MS: i64 = 6 * 60 * 60 * 1000;
+/// Pages of changes after which the next pass reads a shorter piece of history.
+const PAGES_MANY: u64 = 40;
+/// Pages of changes up to which the next pass reads a longer one: one of runs, one of tasks.
+const PAGES_FEW: u64 = 2;
 /// Shortest window that is halved because it holds more than a page.
 const HALVED_MS_MIN: i64 = 1_000;
 /// Most pages of one list; beyond it the list is not complete and the pass says so.
 const PAGES_MAX: usize = 100;
+/// DAGs named in one request; ids have up to 250 characters and an address about 8000.
+const DAGS_NAMED_MAX: usize = 25;
 /// Most requests for single runs and earlier attempts in one pass; the next one goes on.
 const DETAILS_MAX: usize = 100;
 
@@ -61,6 +65,8 @@ pub struct Poll<'a> {
     pub is_stopped: &'a dyn Fn() -> bool,
     /// Requests for details still allowed.
     details: usize,
+    /// Pages of changes read so far.
+    pages_read: u64,
 }
 
 impl<'a> Poll<'a> {
@@ -73,8 +79,18 @@ impl<'a> Poll<'a> {
         is_stopped: &'a dyn Fn() -> bool,
     ) -> Poll<'a> {
         let (with_inventory, backfill_ms) = (true, 0);
-        let details = DETAILS_MAX;
-        Poll { client, state, dags, now, with_inventory, backfill_ms, is_stopped, details }
+        let (details, pages_read) = (DETAILS_MAX, 0);
+        Poll {
+            client,
+            state,
+            dags,
+            now,
+            with_inventory,
+            backfill_ms,
+            is_stopped,
+            details,
+            pages_read,
+        }
     }
 
     /// Does the pass. What was seen before an error is in the state: nothing has to be undone, the
@@ -94,11 +110,18 @@ impl<'a> Poll<'a> {
         self.state.begin_pass();
         self.sweep(points)?;
         let from = self.state.cursor().read_until.saturating_sub(OVERLAP_MS);
-        let until = server_now.min(self.state.cursor().read_until.saturating_add(WINDOW_MS));
+        let piece = self.state.history_ms();
+        let until = server_now.min(self.state.cursor().read_until.saturating_add(piece));
         points.is_caught_up = until == server_now;
         let end = (!points.is_caught_up).then_some(until);
+        self.pages_read = 0;
         let mut is_complete = self.changed_runs(from, end, server_now)?;
         is_complete &= self.changed_tasks(from, end, server_now)?;
+        match self.pages_read {
+            0..=PAGES_FEW => self.state.lengthen_history(),
+            PAGES_MANY.. => self.state.shorten_history(),
+            _ => {}
+        }
         is_complete &= self.look_for_lost(points)?;
         self.state.check_slas(self.now);
         if is_complete {
@@ -107,6 +130,7 @@ impl<'a> Poll<'a> {
             points.warnings.push("more changed than one pass reads; the next goes on".to_owned());
         }
         gauges::freshness(self.state, self.now, &mut points.gauges);
+        gauges::last_runs(self.state, &mut points.gauges);
         if self.with_inventory {
             points.inventory = Some(self.inventory(&mut points.warnings)?);
         }
@@ -181,6 +205,7 @@ impl<'a> Poll<'a> {
             let filter = window_filter(from, until);
             let path = format!("{list}?{filter}&limit={PAGE_ENTRIES}");
             let (page, _): (Page<T>, _) = self.get(&path)?;
+            self.pages_read += 1;
             let end = until.unwrap_or(server_now);
             if page.total_entries <= page.items.len() {
                 found.extend(page.items);
@@ -298,6 +323,7 @@ impl<'a> Poll<'a> {
             let ids: HashSet<&str> = dags.iter().map(|dag| dag.dag_id.as_str()).collect();
             self.state.keep_dags(|id| ids.contains(id));
             gauges::dags(&dags, &mut out);
+            self.all_runs(&dags, &mut out)?;
         }
         if let Some(pools) = self.permitted::<Pool>("/pools", warnings)? {
             gauges::pools(&pools, &mut out);
@@ -312,6 +338,24 @@ impl<'a> Poll<'a> {
             Err(error) => return Err(error),
         }
         Ok(out)
+    }
+
+    /// How many runs the server knows of each DAG. Airflow 2 wants the DAGs to be named.
+    fn all_runs(&mut self, dags: &[Dag], out: &mut Vec<Gauge>) -> Result<(), PollError> {
+        for some in dags.chunks(DAGS_NAMED_MAX) {
+            let (api, _) = self.client.version()?;
+            let ids: Vec<String> =
+                some.iter().map(|dag| segment(&dag.dag_id).to_string()).collect();
+            let filter = match api {
+                Api::V1 => format!("dag_ids={}", ids.join(",")),
+                Api::V2 => format!("dag_ids={}", ids.join("&dag_ids=")),
+            };
+            // Older versions do not have it.
+            if let Some(stats) = self.optional::<Page<DagStats>>(&format!("/dagStats?{filter}"))? {
+                gauges::all_runs(&stats.items, out);
+            }
+        }
+        Ok(())
     }
 
     fn permitted<T: DeserializeOwned>(

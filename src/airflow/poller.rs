@@ -23,16 +23,20 @@ use super::state::State;
 use crate::ingest::{Ingest, WriteMode};
 use crate::model::labels::METRIC_NAME;
 use crate::model::{
-    Clock, Labels, MetricMetadata, MetricType, Sample, Timestamp, WriteBatch, stale_nan,
+    Clock, Labels, MatchOp, Matcher, MetricMetadata, MetricType, Sample, Selector, SeriesData,
+    SourceError, Timestamp, WriteBatch, is_stale_nan, stale_nan,
 };
 use crate::storage::Store;
 
-/// Longest pause after failures.
-const BACK_OFF_MAX: Duration = Duration::from_secs(5 * 60);
+/// Longest pause after failures: a request a minute costs nobody anything, and who comes back wants
+/// to be seen.
+const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 /// Samples handed over at a time.
 const BATCH_SAMPLES_MAX: usize = 10_000;
 /// How often unchanged counters are written: often enough for a look-back of five minutes.
 const UNCHANGED_INTERVAL_MS: i64 = 60_000;
+/// How long a query may still find a gauge that nobody ended: PromQL's look-back, and some more.
+const GAUGES_LIVE_MS: i64 = 10 * 60 * 1000;
 /// Key of the time until which all counters were written.
 const WRITTEN_KEY: &str = "written";
 /// What becomes the label `job`.
@@ -227,6 +231,7 @@ impl Worker {
             options,
         };
         worker.recall()?;
+        worker.recall_gauges()?;
         Ok(worker)
     }
 
@@ -245,6 +250,30 @@ impl Worker {
                     self.counters.written_until(Timestamp(at));
                 }
                 _ => self.state.restore(&key, &bytes),
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the gauges that an earlier process wrote last and had no time to end: those that are
+    /// not there any more get their stale markers with the first pass.
+    fn recall_gauges(&mut self) -> Result<(), PollError> {
+        let Some(store) = self.store.upgrade() else { return Err(PollError::Stopped) };
+        let failed = |error: SourceError| PollError::Store(error.to_string());
+        let names: Vec<&str> = gauges::HELP.iter().map(|(name, _)| *name).collect();
+        let named = Matcher::new(MatchOp::Regex, METRIC_NAME, names.join("|"));
+        let named = named.map_err(|error| PollError::Options(error.to_string()))?;
+        let own = self.common.iter().map(|(name, value)| Matcher::equal(name, value));
+        let matchers: Vec<Matcher> = own.chain([named]).collect();
+        let end = self.clock.now();
+        let start = end.saturating_sub(GAUGES_LIVE_MS);
+        let set = store.source().select(&Selector { matchers: &matchers, start, end });
+        let set = set.map_err(failed)?;
+        let mut data = SeriesData::default();
+        for index in 0..set.len() {
+            set.read(index, &mut data).map_err(failed)?;
+            if data.values.last().is_some_and(|value| !is_stale_nan(*value)) {
+                self.written.insert(set.labels(index).clone(), false);
             }
         }
         Ok(())
@@ -456,3 +485,7 @@ fn metadata() -> Vec<(String, MetricMetadata)> {
 #[cfg(test)]
 #[path = "poller_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "replay_tests.rs"]
+mod replay;

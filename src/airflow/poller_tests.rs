@@ -13,8 +13,8 @@ use super::*;
 use crate::model::{ManualClock, Matcher, Selector, SeriesData, is_stale_nan};
 use crate::storage::StoreOptions;
 
-struct Watch {
-    server: FakeServer,
+pub(super) struct Watch {
+    pub(super) server: FakeServer,
     store: Arc<Store>,
     clock: Arc<ManualClock>,
     _dir: tempfile::TempDir,
@@ -22,7 +22,7 @@ struct Watch {
 
 impl Watch {
     /// A server and a store at `seconds` after 02:00.
-    fn at(api: Api, seconds: i64) -> Watch {
+    pub(super) fn at(api: Api, seconds: i64) -> Watch {
         let dir = tempfile::TempDir::new().expect("a directory");
         let clock = Arc::new(ManualClock::new(Timestamp(ms(seconds))));
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
@@ -33,7 +33,7 @@ impl Watch {
     }
 
     /// A worker that remembers what the last one did.
-    fn worker(&self) -> Worker {
+    pub(super) fn worker(&self) -> Worker {
         let password = Secret::Inline("p".to_owned());
         let options = InstanceOptions {
             name: "prod".to_owned(),
@@ -53,7 +53,13 @@ impl Watch {
         Worker::new(options, Arc::downgrade(&self.store), clock).expect("options are valid")
     }
 
-    fn advance(&self, seconds: i64) {
+    /// Sets the time, here and there.
+    pub(super) fn set(&self, now: Timestamp) {
+        self.clock.set(now);
+        self.server.world().now = now.0;
+    }
+
+    pub(super) fn advance(&self, seconds: i64) {
         self.clock.advance_ms(seconds * 1000);
         self.server.world().now += seconds * 1000;
     }
@@ -77,15 +83,15 @@ impl Watch {
     }
 
     /// The newest value of each series of one metric.
-    fn newest(&self, name: &str) -> BTreeMap<String, f64> {
+    pub(super) fn newest(&self, name: &str) -> BTreeMap<String, f64> {
         let last = |points: &Vec<(i64, f64)>| points.last().expect("a sample").1;
         self.samples(name).iter().map(|(labels, points)| (labels.clone(), last(points))).collect()
     }
 }
 
-const NEVER: &dyn Fn() -> bool = &|| false;
+pub(super) const NEVER: &dyn Fn() -> bool = &|| false;
 
-fn catch_up(worker: &mut Worker) {
+pub(super) fn catch_up(worker: &mut Worker) {
     for _ in 0..20 {
         if worker.pass(NEVER) {
             return;

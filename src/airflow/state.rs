@@ -19,6 +19,8 @@ use crate::model::Timestamp;
 
 /// How long finished runs and task instances are remembered after the cursor has passed them.
 pub const REMEMBER_MS: i64 = 24 * 60 * 60 * 1000;
+/// Pieces of history one pass reads, in ms: the first, and the longest.
+const HISTORY_MS: [i64; 2] = [6 * 60 * 60 * 1000, 30 * 24 * 60 * 60 * 1000];
 /// Labels of one occurrence.
 type LabelValues = Vec<(&'static str, String)>;
 
@@ -75,6 +77,12 @@ pub struct DagRow {
     pub last_success: Option<i64>,
     /// End of its last run, and whether that was a success.
     pub last_end: Option<(i64, bool)>,
+    /// How long that run took, in ms.
+    #[serde(default)]
+    pub last_duration: Option<i64>,
+    /// How late it started, in ms; only scheduled runs are ever late.
+    #[serde(default)]
+    pub last_delay: Option<i64>,
 }
 
 /// Names a run.
@@ -109,6 +117,8 @@ pub struct State {
     occurrences: Vec<Occurrence>,
     seen: BTreeSet<String>,
     slas: Vec<Sla>,
+    /// Doublings of the first piece of history.
+    history_doubled: u32,
 }
 
 const CURSOR_KEY: &str = "cursor";
@@ -195,6 +205,21 @@ impl State {
         self.tasks.retain(|key, task| old(key, is_over(task.end) && !task.active));
     }
 
+    /// How much history the next pass reads, in ms: longer ones are caught up with pass by pass.
+    pub fn history_ms(&self) -> i64 {
+        HISTORY_MS[0].saturating_mul(1 << self.history_doubled.min(16)).min(HISTORY_MS[1])
+    }
+
+    /// There was little in the last piece.
+    pub fn lengthen_history(&mut self) {
+        self.history_doubled = (self.history_doubled + 2).min(7);
+    }
+
+    /// There was much in the last piece.
+    pub fn shorten_history(&mut self) {
+        self.history_doubled = self.history_doubled.saturating_sub(1);
+    }
+
     /// What happened since the last call.
     pub fn take_occurrences(&mut self) -> Vec<Occurrence> {
         std::mem::take(&mut self.occurrences)
@@ -203,6 +228,15 @@ impl State {
     /// What is remembered of every DAG.
     pub fn dags(&self) -> impl Iterator<Item = (&str, &DagRow)> {
         self.dags.iter().map(|(key, row)| (key.trim_start_matches("d\0"), row))
+    }
+
+    /// DAGs with an active run, and its state; one entry a run.
+    pub fn active_runs(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let states = [RunState::Running, RunState::Queued];
+        self.runs.iter().filter_map(move |(key, run)| {
+            let state = states.into_iter().find(|state| state.name() == run.state)?;
+            Some((key.split('\0').nth(1)?, state.name()))
+        })
     }
 
     /// Forgets the DAGs that `is_there` does not accept.
@@ -282,6 +316,11 @@ impl State {
         }
         if last.last_end.is_none_or(|(known, _)| known <= end) {
             last.last_end = Some((end, is_success));
+            let start = run.start_date.map(|time| time.0);
+            let since = |from: Option<i64>, to: i64| Some((to - from?).max(0));
+            last.last_duration = since(start, end);
+            let due = run.due().filter(|_| run.run_type == "scheduled").map(|time| time.0);
+            last.last_delay = start.and_then(|start| since(due, start)).or(last.last_delay);
         }
         self.dirty.insert(dag);
     }
@@ -367,6 +406,9 @@ impl State {
         if !may_ask {
             row.asked_at = task.try_number;
         }
+        if !is_old {
+            self.see_missed_sla(task, &mut row, now);
+        }
         if task.state.ends_attempt() {
             self.see_ended(task, &mut row, is_old, now);
         } else if task.state.is_active() || known.is_some() {
@@ -407,15 +449,16 @@ impl State {
         row.counted_state = state.to_owned();
         row.open = false;
         row.end = Some(end);
-        if task.sla_miss.is_some() && !row.sla && !is_old {
-            row.sla = true;
-            let labels = vec![
-                ("dag_id", task.dag_id.clone()),
-                ("task_id", task.task_id.clone()),
-                ("sla", "airflow".to_owned()),
-            ];
-            self.count(&family::SLA_MISSES, labels, Timestamp(end));
-        }
+    }
+
+    /// Airflow 2 notes a missed service level when it next looks at the DAG, while the task runs or
+    /// some time after its end.
+    fn see_missed_sla(&mut self, task: &TaskInstance, row: &mut TaskRow, now: Timestamp) {
+        let Some(missed) = task.sla_miss.as_ref().filter(|_| !row.sla) else { return };
+        row.sla = true;
+        let labels = task_labels(task).into_iter().chain([("sla", "airflow".to_owned())]);
+        let at = missed.timestamp.map_or(now, Timestamp::from);
+        self.count(&family::SLA_MISSES, labels.collect(), at);
     }
 
     fn count_ended(&mut self, task: &TaskInstance, row: &TaskRow, end: i64, is_attempt: bool) {

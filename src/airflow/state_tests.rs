@@ -230,3 +230,21 @@ fn a_service_level_is_missed_once_and_at_its_moment() {
     assert_eq!(missed.len(), 1);
     assert_eq!(missed[0].at, Timestamp(ms(70)));
 }
+
+#[test]
+fn airflows_own_service_level_is_counted_when_it_is_noted_late() {
+    let mut state = state();
+    let mut task = task_instance("t", "success", 1, Some(10), Some(20));
+    assert_eq!(state.see_task(&task, NOW, true), None);
+    let noted = serde_json::json!({"timestamp": "2026-11-21T02:01:00Z"});
+    task.sla_miss = Some(serde_json::from_value(noted).expect("a record"));
+    let mut state = restarted_with(&mut state);
+    assert_eq!(state.see_task(&task, NOW, true), None);
+    assert_eq!(state.see_task(&task, NOW, true), None);
+    let occurrences = state.take_occurrences();
+    let totals = totals(&occurrences);
+    assert_eq!(totals["airflow_sla_missed_total etl t airflow"], 1.0);
+    assert_eq!(totals["airflow_task_finish_total etl t success"], 1.0);
+    let missed = occurrences.iter().find(|o| o.family == &family::SLA_MISSES).expect("counted");
+    assert_eq!(missed.at, Timestamp(ms(60)));
+}

@@ -21,6 +21,8 @@ pub enum ServeError {
     },
     /// The data directory cannot be opened or closed.
     Storage(StorageError),
+    /// What is wrong with the rule files, one mistake a line.
+    Rules(String),
     /// The system refused something else.
     Io {
         /// What was being done.
@@ -48,6 +50,7 @@ impl fmt::Display for ServeError {
                 Ok(())
             }
             ServeError::Storage(error) => error.fmt(f),
+            ServeError::Rules(errors) => write!(f, "rule files cannot be used:\n{errors}"),
             ServeError::Io { doing, error } => write!(f, "{doing}: {error}"),
         }
     }

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
+use super::notify::{self, Alerting};
+use super::rules::Rules;
 use super::{ServeOptions, banner, millis};
 use crate::airflow::Pollers;
 use crate::config::{self, Config};
 use crate::http::{HttpState, LiveConfig};
 use crate::model::{Clock, Timestamp};
+use crate::rules::GroupSpec;
 use crate::runtime::CpuPool;
 use crate::statsd::StatsdHandle;
 use crate::storage::Store;
@@ -26,6 +29,10 @@ pub(super) struct Reloader {
     /// Their threads stop when they are dropped.
     airflow: Pollers,
     statsd: Option<StatsdHandle>,
+    /// Absent before the start and from the stop on.
+    rules: Option<Rules>,
+    /// Absent before the start and from the stop on.
+    alerting: Option<Alerting>,
 }
 
 /// How the last reload went.
@@ -61,6 +68,8 @@ impl Reloader {
             health,
             airflow,
             statsd: None,
+            rules: None,
+            alerting: None,
         }
     }
 
@@ -69,21 +78,50 @@ impl Reloader {
         self.statsd = statsd;
     }
 
+    /// Says which rules are evaluated.
+    pub(super) fn set_rules(&mut self, rules: Rules) {
+        self.rules = Some(rules);
+    }
+
+    /// The rules, to be stopped.
+    pub(super) fn take_rules(&mut self) -> Option<Rules> {
+        self.rules.take()
+    }
+
+    /// Says who is told of alerts.
+    pub(super) fn set_alerting(&mut self, alerting: Alerting) {
+        self.alerting = Some(alerting);
+    }
+
+    /// Alerting, to be stopped.
+    pub(super) fn take_alerting(&mut self) -> Option<Alerting> {
+        self.alerting.take()
+    }
+
     /// Reads the files again and takes what can change while running. Nothing changes when any of
     /// them is wrong.
     pub(super) fn reload(&mut self) -> Result<(), String> {
         let loaded = config::load(self.options.config_file.as_deref(), &self.options.overrides);
         let loaded = loaded.map_err(|error| error.to_string());
         let checked = loaded.and_then(|config| {
-            Ok((super::statsd::resolver(&config.statsd, &self.current.statsd.sockets)?, config))
+            let resolver = super::statsd::resolver(&config.statsd, &self.current.statsd.sockets)?;
+            let groups = super::rules::load(&config, &self.options.features)?;
+            let deliver = notify::check(&config, &super::external_url(&self.options, &config))?;
+            if let Some(rules) = &self.rules {
+                rules.reload_sender(&config)?;
+            }
+            Ok((resolver, groups, deliver, config))
         });
         match checked {
-            Ok((resolver, config)) => {
+            Ok((resolver, groups, deliver, config)) => {
                 if self.statsd.as_ref().is_some_and(|statsd| !statsd.reload(resolver)) {
                     let warning = "the statsd receiver is too busy to take its rules, reload again";
                     self.events.emit(&Event::ConfigKeyIgnored { warning: warning.to_owned() });
                 }
-                self.apply(config);
+                if let Some(alerting) = &self.alerting {
+                    alerting.reload(&config, deliver);
+                }
+                self.apply(config, groups);
                 Ok(())
             }
             Err(reason) => {
@@ -96,7 +134,7 @@ impl Reloader {
         }
     }
 
-    fn apply(&mut self, mut config: Config) {
+    fn apply(&mut self, mut config: Config, groups: Vec<GroupSpec>) {
         for warning in &config.warnings {
             self.events.emit(&Event::ConfigKeyIgnored { warning: warning.clone() });
         }
@@ -116,7 +154,11 @@ impl Reloader {
         if config.log.level != self.current.log.level {
             self.log_level.set(&config.log.level).expect("BUG: the configuration was checked");
         }
+        if let Some(rules) = &mut self.rules {
+            rules.reload(&self.state, &self.options, &config, groups);
+        }
         self.airflow.set(&config.airflow);
+        self.state.aliases().set(config.airflow_aliases);
         let now = self.clock.now();
         self.state.set_live_config(live_config(&self.options, &config, now));
         self.health.succeeded(now);

@@ -5,8 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::CliError;
+use super::{CliError, check_rules};
+use crate::app::load_rules;
 use crate::config::{self, Config, Overrides};
+use crate::notify::config::{self as notify, AlertConfig};
+use crate::promql::Features;
 use crate::statsd::Mapper;
 
 /// What to check.
@@ -14,6 +17,10 @@ use crate::statsd::Mapper;
 pub enum CheckCommand {
     /// Check configuration files
     Config(ConfigArgs),
+    /// Check rule files
+    Rules(check_rules::RulesArgs),
+    /// Check Alertmanager's configuration files
+    Alertmanager(ConfigArgs),
 }
 
 /// Which files.
@@ -26,12 +33,19 @@ pub struct ConfigArgs {
 
 /// Exit code 0 when every file is right, else 1.
 pub(super) fn run(command: &CheckCommand) -> Result<ExitCode, CliError> {
-    let CheckCommand::Config(args) = command;
+    match command {
+        CheckCommand::Config(args) => run_config(args),
+        CheckCommand::Rules(args) => check_rules::run(args),
+        CheckCommand::Alertmanager(args) => run_alertmanager(args),
+    }
+}
+
+fn run_config(args: &ConfigArgs) -> Result<ExitCode, CliError> {
     let mut all_right = true;
     for file in &args.files {
         println!("Checking {}", file.display());
         let loaded = config::load(Some(file), &Overrides::default());
-        match loaded.map_err(|error| error.to_string()).and_then(with_mapping) {
+        match loaded.map_err(|error| error.to_string()).and_then(with_files) {
             Ok(config) => print_right(file, &config),
             Err(error) => {
                 all_right = false;
@@ -43,8 +57,42 @@ pub(super) fn run(command: &CheckCommand) -> Result<ExitCode, CliError> {
     Ok(if all_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Checks the StatsD mapping file that the configuration names, too.
-fn with_mapping(config: Config) -> Result<Config, String> {
+fn run_alertmanager(args: &ConfigArgs) -> Result<ExitCode, CliError> {
+    let mut all_right = true;
+    for file in &args.files {
+        print!("Checking '{}'", file.display());
+        match notify::load(file) {
+            Ok(config) => print_found(&config),
+            Err(error) => {
+                all_right = false;
+                println!("  FAILED: {error}");
+            }
+        }
+        println!();
+    }
+    Ok(if all_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_found(config: &AlertConfig) {
+    println!("  SUCCESS");
+    println!("Found:\n - global config\n - route");
+    for (count, what) in [
+        (config.inhibit_rules.len(), "inhibit rules"),
+        (config.receivers.len(), "receivers"),
+        (config.templates.len(), "templates"),
+    ] {
+        println!(" - {count} {what}");
+    }
+    config.warnings.iter().for_each(|warning| println!("  WARNING: {warning}"));
+}
+
+/// Checks the StatsD mapping file and the rule files that the configuration names, too.
+fn with_files(config: Config) -> Result<Config, String> {
+    let groups = load_rules(&config, &Features::default())?;
+    let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
+    if rules > 0 {
+        println!("  SUCCESS: {rules} rules found");
+    }
     if let Some(path) = &config.statsd.mapping_config {
         Mapper::load(path).map_err(|error| error.to_string())?;
     }

@@ -1,13 +1,17 @@
 //! The command line: one file a sub-command.
 //!
-//! In: arguments. Out: an exit code (0 good, 1 failed, 2 wrong usage). Never here: what the
+//! In: arguments. Out: an exit code (0 good, 1 failed, 2 wrong usage, 3 lint). Never here: what the
 //! commands do; they call the library.
 
+mod alerting;
 mod check;
+mod check_rules;
 mod completions;
 mod query;
+mod receiver;
 mod serve;
 mod test_promql;
+mod test_rules;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -34,9 +38,21 @@ enum Command {
     /// Query a server, or the data directory of a stopped one
     #[command(subcommand)]
     Query(query::QueryCommand),
+    /// Try out who is notified of alerts
+    #[command(subcommand)]
+    Receiver(receiver::ReceiverCommand),
     /// Run tests
     #[command(subcommand)]
     Test(TestCommand),
+    /// List and report alerts
+    #[command(subcommand)]
+    Alert(alerting::AlertCommand),
+    /// List, create and end silences
+    #[command(subcommand)]
+    Silence(alerting::SilenceCommand),
+    /// Show and test the routing tree
+    #[command(subcommand)]
+    Routes(alerting::RoutesCommand),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -46,6 +62,8 @@ enum Command {
 enum TestCommand {
     /// Run scripts in the promqltest language
     Promql(test_promql::TestPromqlArgs),
+    /// Run unit tests of rules, as promtool does
+    Rules(test_rules::TestRulesArgs),
 }
 
 /// Why a command failed.
@@ -86,7 +104,12 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Serve(args) => serve::run(*args),
         Command::Check(command) => check::run(&command),
         Command::Query(command) => query::run(command),
+        Command::Receiver(command) => receiver::run(command),
         Command::Test(TestCommand::Promql(args)) => Ok(test_promql::run(&args)),
+        Command::Test(TestCommand::Rules(args)) => test_rules::run(&args),
+        Command::Alert(command) => alerting::run_alert(&command),
+        Command::Silence(command) => alerting::run_silence(&command),
+        Command::Routes(command) => alerting::run_routes(&command),
         Command::Completions(args) => completions::run(&args),
     }
 }

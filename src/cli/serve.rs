@@ -62,6 +62,21 @@ pub struct ServeArgs {
     /// Most samples one query may hold in memory [default: 50000000]
     #[arg(long = "query.max-samples", value_name = "N")]
     query_samples: Option<u64>,
+    /// Time after which a firing alert is sent again [default: 1m]
+    #[arg(long = "rules.alert.resend-delay", value_name = "DURATION")]
+    resend_delay: Option<String>,
+    /// Longest outage after which the state of alerts is restored from series [default: 1h]
+    #[arg(long = "rules.alert.for-outage-tolerance", value_name = "DURATION")]
+    outage_tolerance: Option<String>,
+    /// Least time from such a restoration to firing [default: 10m]
+    #[arg(long = "rules.alert.for-grace-period", value_name = "DURATION")]
+    grace_period: Option<String>,
+    /// Most alerts waiting for one Alertmanager [default: 10000]
+    #[arg(long = "alertmanager.notification-queue-capacity", value_name = "N")]
+    notification_queue: Option<usize>,
+    /// Most alerts in one request to an Alertmanager [default: 256]
+    #[arg(long = "alertmanager.notification-batch-size", value_name = "N")]
+    notification_batch: Option<usize>,
     /// Let POST /-/reload and /-/quit work
     #[arg(long = "web.enable-lifecycle")]
     lifecycle: bool,
@@ -74,6 +89,13 @@ pub struct ServeArgs {
     /// URL under which users reach this server, for links
     #[arg(long = "web.external-url", value_name = "URL")]
     external_url: Option<String>,
+    /// Alertmanager's configuration file; an unchanged alertmanager.yml loads
+    #[arg(
+        long = "alertmanager.config",
+        visible_alias = "alertmanager-config",
+        value_name = "FILE"
+    )]
+    alertmanager_config: Option<PathBuf>,
     /// Optional parts of PromQL, comma-separated: promql-experimental-functions,
     /// promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal,
     /// use-start-timestamps, type-and-unit-labels
@@ -107,11 +129,19 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
             query_timeout: args.query_timeout,
             query_concurrency: args.query_concurrency,
             query_samples: args.query_samples,
+            alertmanager_config: args.alertmanager_config,
+            resend_delay: args.resend_delay,
+            outage_tolerance: args.outage_tolerance,
+            grace_period: args.grace_period,
+            notification_queue: args.notification_queue,
+            notification_batch: args.notification_batch,
         },
     };
     match app::serve(options) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(ServeError::Config(error)) => Err(CliError::Usage(error.to_string())),
+        Err(error @ (ServeError::Config(_) | ServeError::Rules(_))) => {
+            Err(CliError::Usage(error.to_string()))
+        }
         Err(error) => Err(CliError::Failed(error.to_string())),
     }
 }
@@ -126,7 +156,7 @@ fn external_url(text: Option<String>) -> Result<String, CliError> {
     }
 }
 
-fn features(names: &[String]) -> Result<Features, CliError> {
+pub(super) fn features(names: &[String]) -> Result<Features, CliError> {
     let mut features = Features::default();
     for name in names {
         let feature = match name.as_str() {

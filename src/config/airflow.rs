@@ -1,7 +1,7 @@
 //! The section `airflow`: which instances are watched and how.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -16,11 +16,11 @@ const POLL_INTERVAL: Duration = Duration::from_secs(15);
 const INVENTORY_INTERVAL: Duration = Duration::from_secs(60);
 /// Ten times what a loaded Airflow 2 takes for its slowest answers.
 const TIMEOUT: Duration = Duration::from_secs(30);
-const BACKFILL: Duration = Duration::from_secs(24 * 60 * 60);
+const BACKFILL: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// Most instances; each is a thread.
 const INSTANCES_MAX: usize = 200;
 /// Labels that say which instance it is, and those of the series themselves.
-const RESERVED_LABELS: [&str; 16] = [
+const RESERVED_LABELS: [&str; 17] = [
     "job",
     "instance",
     "airflow",
@@ -34,6 +34,7 @@ const RESERVED_LABELS: [&str; 16] = [
     "pool_name",
     "component",
     "owner",
+    "paused",
     "tags",
     "sla",
     "le",
@@ -43,6 +44,7 @@ const RESERVED_LABELS: [&str; 16] = [
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAirflow {
+    aliases: Option<bool>,
     #[serde(default)]
     instances: Vec<RawInstance>,
     #[serde(default)]
@@ -108,11 +110,21 @@ fn invalid(message: String) -> ConfigError {
     ConfigError::Invalid { key: "airflow", message }
 }
 
-/// Checks the section and builds its values.
+/// Whether the names in circulation for Airflow's metrics are answered.
+pub(super) fn aliases(raw: Option<&RawAirflow>) -> bool {
+    raw.and_then(|raw| raw.aliases).unwrap_or(true)
+}
+
+/// Checks the section and builds its values; relative paths start at the directory of the file
+/// `path`.
 ///
 /// # Errors
 /// A value cannot be used.
-pub(super) fn build(raw: Option<RawAirflow>) -> Result<Vec<InstanceOptions>, ConfigError> {
+pub(super) fn build(
+    path: &Path,
+    raw: Option<RawAirflow>,
+) -> Result<Vec<InstanceOptions>, ConfigError> {
+    let directory = path.parent().unwrap_or(Path::new(""));
     let raw = raw.unwrap_or_default();
     if raw.instances.len() > INSTANCES_MAX {
         return Err(invalid(format!("more than {INSTANCES_MAX} instances")));
@@ -120,7 +132,8 @@ pub(super) fn build(raw: Option<RawAirflow>) -> Result<Vec<InstanceOptions>, Con
     let shared: Vec<Sla> = raw.slas.iter().map(sla).collect::<Result<_, _>>()?;
     let mut names = HashSet::new();
     let mut built = Vec::new();
-    for instance in raw.instances {
+    for mut instance in raw.instances {
+        instance.paths().for_each(|file| *file = directory.join(&*file));
         let name = instance.name.clone();
         if name.is_empty() || name.contains('\0') {
             return Err(invalid("an instance needs a name".to_owned()));
@@ -132,6 +145,15 @@ pub(super) fn build(raw: Option<RawAirflow>) -> Result<Vec<InstanceOptions>, Con
         built.push(options.map_err(|why| invalid(format!("instance {name:?}: {why}")))?);
     }
     Ok(built)
+}
+
+impl RawInstance {
+    /// The files it names.
+    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let tls = self.tls_config.iter_mut();
+        let tls = tls.flat_map(|tls| [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file]);
+        tls.chain([&mut self.password_file, &mut self.token_file]).flatten()
+    }
 }
 
 fn build_one(raw: RawInstance, shared: &[Sla]) -> Result<InstanceOptions, String> {
@@ -255,7 +277,8 @@ mod tests {
 
     fn parse(text: &str) -> Result<Vec<InstanceOptions>, String> {
         let raw: RawAirflow = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-        build(Some(raw)).map_err(|error| error.to_string())
+        build(Path::new("/etc/tidewatch/tidewatch.yml"), Some(raw))
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -264,7 +287,8 @@ mod tests {
             instances:\n- {name: a, url: 'http://a:8080/'}\n\
             - name: b\n  url: https://b/airflow\n  username: u\n  password_env: B_PASSWORD\n  \
               labels: {env: prod}\n  dags: {include: ['etl_*'], exclude: [etl_test]}\n  \
-              slas: [{name: quick, dags: ['*'], max_after_due: 2h}]\n";
+              slas: [{name: quick, dags: ['*'], max_after_due: 2h}]\n\
+            - {name: c, url: 'http://c', token_file: token, tls_config: {ca_file: /ca.pem}}\n";
         let built = parse(text).expect("valid");
         assert_eq!((built[0].url.as_str(), &built[0].auth), ("http://a:8080", &Auth::None));
         assert_eq!(built[0].poll_interval, POLL_INTERVAL);
@@ -273,6 +297,9 @@ mod tests {
         assert_eq!(built[1].auth, Auth::Password { username: "u".to_owned(), password });
         assert!(built[1].dags.accepts("etl_x") && !built[1].dags.accepts("etl_test"));
         assert_eq!((built[1].slas.len(), built[1].slas[0].duration_ms), (1, None));
+        let token = Secret::File(PathBuf::from("/etc/tidewatch/token"));
+        assert_eq!(built[2].auth, Auth::Token(token), "beside the configuration");
+        assert_eq!(built[2].tls.ca_file.as_deref(), Some(Path::new("/ca.pem")));
         assert_eq!(built[1].labels, [("env".to_owned(), "prod".to_owned())]);
     }
 

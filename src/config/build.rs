@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_saphyr::Spanned;
@@ -12,11 +13,14 @@ use super::duration::{format_duration, parse_duration};
 use super::error::ConfigError;
 use super::raw::{PromDuration, RawConfig, RawGlobal};
 use super::scrape::ScrapeConfig;
-use super::{Config, HttpConfig, LimitsConfig, QueryConfig, airflow, env, mask, statsd};
+use super::{
+    Config, HttpConfig, LimitsConfig, QueryConfig, airflow, alerting, env, mask, rules, statsd,
+};
 use crate::model::Labels;
 use crate::model::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_READ_TIMEOUT, QUERY_SAMPLES_MAX, SERIES_MAX,
 };
+use crate::notify::config::{self as notify_config, AlertConfig, AlertFile};
 use crate::telemetry::{LogFormat, LogOptions, check_log_level};
 
 const LISTEN: &str = "127.0.0.1:9090";
@@ -25,7 +29,7 @@ const RETENTION: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 const LOOKBACK_DELTA: Duration = Duration::from_secs(5 * 60);
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 const QUERY_CONCURRENCY: usize = 20;
-const EVALUATION_INTERVAL: Duration = Duration::from_secs(60);
+pub(super) const EVALUATION_INTERVAL: Duration = Duration::from_secs(60);
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(60);
 const HEAD_BYTES: u64 = 512 << 20;
 const DISK_FREE_BYTES: u64 = 64 << 20;
@@ -66,6 +70,18 @@ pub struct Overrides {
     pub query_concurrency: Option<usize>,
     /// `--query.max-samples`.
     pub query_samples: Option<u64>,
+    /// `--alertmanager.config`.
+    pub alertmanager_config: Option<PathBuf>,
+    /// `--rules.alert.resend-delay`.
+    pub resend_delay: Option<String>,
+    /// `--rules.alert.for-outage-tolerance`.
+    pub outage_tolerance: Option<String>,
+    /// `--rules.alert.for-grace-period`.
+    pub grace_period: Option<String>,
+    /// `--alertmanager.notification-queue-capacity`.
+    pub notification_queue: Option<usize>,
+    /// `--alertmanager.notification-batch-size`.
+    pub notification_batch: Option<usize>,
 }
 
 /// Reads the file, if there is one, and puts the overrides over it.
@@ -95,6 +111,25 @@ pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, C
     let mut raw = raw.unwrap_or_default();
     check_scrapes(&raw)?;
     let global = raw.global.take().unwrap_or_default();
+    let base = path.parent().unwrap_or(Path::new(""));
+    let external_labels = external_labels(&global)?;
+    let own_alerting = raw.alerting.as_ref().map(|alerting| &alerting.value);
+    let mut alerting = alerting::build(own_alerting, &external_labels, base)?;
+    let queue = overrides.notification_queue;
+    alerting.queue_alerts_max = at_least_one(
+        "alertmanager.notification-queue-capacity",
+        queue.map(|n| n as u64),
+        alerting.queue_alerts_max as u64,
+    )? as usize;
+    let batch = overrides.notification_batch;
+    alerting.batch_alerts_max = at_least_one(
+        "alertmanager.notification-batch-size",
+        batch.map(|n| n as u64),
+        alerting.batch_alerts_max as u64,
+    )? as usize;
+    let alertmanager = alertmanager(path, raw.alertmanager.take(), text, overrides)?;
+    let mut warnings = warnings(path, &raw, &global);
+    warnings.extend(alertmanager.iter().flat_map(|own| own.warnings.clone()));
     Ok(Config {
         listen: listen(raw.listen.take(), overrides)?,
         statsd: statsd::build(path, &mut raw, overrides)?,
@@ -104,11 +139,37 @@ pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, C
         http: http(&raw, overrides)?,
         query: query(&raw, &global, overrides)?,
         limits: limits(&raw),
-        external_labels: external_labels(&global)?,
-        airflow: airflow::build(raw.airflow.take())?,
+        external_labels,
+        rules: rules::build(&raw, &global, overrides, base)?,
+        alerting,
+        alertmanager,
+        airflow_aliases: airflow::aliases(raw.airflow.as_ref()),
+        airflow: airflow::build(path, raw.airflow.take())?,
         yaml: mask::masked_yaml(text),
-        warnings: warnings(path, &raw, &global),
+        warnings,
     })
+}
+
+/// The section of the file, or a file of its own.
+fn alertmanager(
+    path: &Path,
+    section: Option<AlertFile>,
+    text: &str,
+    overrides: &Overrides,
+) -> Result<Option<Arc<AlertConfig>>, ConfigError> {
+    let config = match (section, &overrides.alertmanager_config) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            let message = "the configuration has a section alertmanager already".to_owned();
+            return Err(ConfigError::Invalid { key: "alertmanager.config", message });
+        }
+        (None, Some(file)) => notify_config::load(file),
+        (Some(section), None) => notify_config::build(path, section).map(|config| {
+            let yaml = notify_config::mask::masked_section(text, "alertmanager");
+            AlertConfig { yaml, ..config }
+        }),
+    };
+    Ok(Some(Arc::new(config.map_err(ConfigError::Alertmanager)?)))
 }
 
 fn parse_error(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
@@ -293,10 +354,12 @@ fn warnings(path: &Path, raw: &RawConfig, global: &RawGlobal) -> Vec<String> {
     let tsdb = raw.storage.as_ref().and_then(|storage| storage.tsdb.as_ref());
     let retention = tsdb.and_then(|tsdb| tsdb.retention.as_ref());
     let keys = [
-        ("rule_files", line(raw.rule_files.as_ref())),
         ("scrape_config_files", line(raw.scrape_config_files.as_ref())),
         ("scrape_configs", line(raw.scrape_configs.as_ref())),
-        ("alerting", line(raw.alerting.as_ref())),
+        (
+            "discovery or login of alerting.alertmanagers",
+            line(raw.alerting.as_ref().filter(|own| alerting::is_unused(&own.value))),
+        ),
         ("remote_write", line(raw.remote_write.as_ref())),
         ("remote_read", line(raw.remote_read.as_ref())),
         ("otlp", line(raw.otlp.as_ref())),

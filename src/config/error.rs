@@ -22,6 +22,8 @@ pub enum ConfigError {
         /// What is wrong there.
         message: String,
     },
+    /// The configuration of Alertmanager, in the file or beside it.
+    Alertmanager(crate::notify::config::AlertConfigError),
     /// A value that is well-formed cannot be used, from the file or the command line.
     Invalid {
         /// The key or flag.
@@ -43,6 +45,7 @@ impl fmt::Display for ConfigError {
             ConfigError::Parse { path, place: None, message } => {
                 write!(f, "{}: {message}", path.display())
             }
+            ConfigError::Alertmanager(error) => error.fmt(f),
             ConfigError::Invalid { key, message } => write!(f, "{key}: {message}"),
         }
     }

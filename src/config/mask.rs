@@ -28,6 +28,9 @@ fn mask(value: &mut Value, password: &Regex) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
+                if key == "alertmanager" {
+                    crate::notify::config::mask::mask(value);
+                }
                 match is_secret(key) && !value.is_null() && !value.is_object() {
                     true => *value = Value::String(MASK.to_owned()),
                     false => mask(value, password),

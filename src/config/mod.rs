@@ -8,13 +8,16 @@
 //! secrets before the text is shown.
 
 mod airflow;
+mod alerting;
 mod build;
 mod duration;
 mod env;
 mod error;
+mod glob;
 mod mask;
 mod raw;
 mod relabel;
+mod rules;
 mod scrape;
 mod statsd;
 mod statsd_airflow;
@@ -24,16 +27,21 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use build::{Overrides, load, parse};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::ConfigError;
+pub use glob::{glob, glob_all};
+pub use rules::RulesConfig;
 pub use statsd::{AirflowMapping, StatsdConfig, StatsdSockets};
 pub use statsd_airflow::AirflowSenders;
 
 use crate::airflow::InstanceOptions;
+use crate::alert_sender::SenderOptions;
 use crate::model::Labels;
+use crate::notify::config::AlertConfig;
 use crate::telemetry::LogOptions;
 
 /// Everything the server is told, checked and with defaults filled in.
@@ -57,8 +65,16 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Labels attached to what leaves for other servers (`global.external_labels`).
     pub external_labels: Labels,
+    /// Rules and when they are evaluated.
+    pub rules: RulesConfig,
+    /// The Alertmanagers that alerts are sent to.
+    pub alerting: SenderOptions,
+    /// Who is told of alerts, when and how; `None` when nobody is.
+    pub alertmanager: Option<Arc<AlertConfig>>,
     /// Airflow instances to watch.
     pub airflow: Vec<InstanceOptions>,
+    /// Whether queries find Airflow's series under the names in circulation too.
+    pub airflow_aliases: bool,
     /// The file as YAML with secrets masked; empty without a file.
     pub yaml: String,
     /// Keys that are known but not acted on, each with its place in the file.

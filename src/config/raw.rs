@@ -8,10 +8,12 @@ use serde::de::{self, Deserializer, IgnoredAny};
 use serde_saphyr::Spanned;
 
 use super::airflow::RawAirflow;
+use super::alerting::RawAlerting;
 use super::duration::parse_duration;
 use super::relabel::Relabel;
 use super::scrape::ScrapeConfig;
 use super::statsd::RawStatsd;
+use crate::notify::config::AlertFile;
 
 /// A duration in Prometheus' form.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +41,10 @@ pub(super) struct RawConfig {
     pub query: Option<RawQuery>,
     pub limits: Option<RawLimits>,
     pub airflow: Option<RawAirflow>,
+    pub alertmanager: Option<AlertFile>,
     // Those of prometheus.yml.
     pub global: Option<RawGlobal>,
-    pub rule_files: Option<Spanned<Vec<String>>>,
+    pub rule_files: Option<Spanned<Option<Vec<String>>>>,
     pub scrape_config_files: Option<Spanned<Vec<String>>>,
     pub scrape_configs: Option<Spanned<Vec<ScrapeConfig>>>,
     pub alerting: Option<Spanned<RawAlerting>>,
@@ -89,8 +92,7 @@ pub(super) struct RawGlobal {
     pub scrape_timeout: Option<PromDuration>,
     pub evaluation_interval: Option<PromDuration>,
     pub external_labels: Option<BTreeMap<String, String>>,
-    #[serde(rename = "rule_query_offset")]
-    _rule_query_offset: Option<PromDuration>,
+    pub rule_query_offset: Option<PromDuration>,
     pub query_log_file: Option<Spanned<String>>,
     // Defaults for scraping.
     #[serde(rename = "scrape_protocols")]
@@ -123,15 +125,6 @@ pub(super) struct RawGlobal {
     _extra_scrape_metrics: Option<bool>,
     #[serde(rename = "scrape_failure_log_file")]
     _scrape_failure_log_file: Option<String>,
-}
-
-/// `alerting`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(dead_code)] // fields exist so that the file is checked
-pub(super) struct RawAlerting {
-    alert_relabel_configs: Option<Vec<Relabel>>,
-    alertmanagers: Option<Vec<IgnoredAny>>,
 }
 
 /// One entry of `remote_write`.

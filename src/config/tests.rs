@@ -55,7 +55,7 @@ fn a_stock_prometheus_yml_loads_with_named_warnings() {
     assert_eq!(config.query.subquery_step, Duration::from_secs(30));
     let keys: Vec<&str> =
         config.warnings.iter().filter_map(|warning| warning.split(' ').nth(1)).collect();
-    assert_eq!(keys, ["scrape_configs", "alerting"]);
+    assert_eq!(keys, ["scrape_configs"]);
     assert!(config.warnings[0].ends_with("scrape_configs is read but not acted on yet"));
     assert!(config.warnings[0].starts_with("tidewatch.yml:1"), "{:?}", config.warnings);
 }

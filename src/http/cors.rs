@@ -38,13 +38,14 @@ impl CorsOrigin {
 
 const HEADERS: [(HeaderName, &str); 3] = [
     (header::ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type, Origin"),
-    (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+    (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
     (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date"),
 ];
 
-/// Adds the headers to every answer under `/api/v1/`, and answers `OPTIONS` there.
+/// Adds the headers to every answer under `/api/v1/` and `/api/v2/`, and answers `OPTIONS` there.
 pub async fn layer(State(allowed): State<CorsOrigin>, request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with("/api/v1/") {
+    let path = request.uri().path();
+    if !path.starts_with("/api/v1/") && !path.starts_with("/api/v2/") {
         return next.run(request).await;
     }
     let origin = request.headers().get(header::ORIGIN).cloned();

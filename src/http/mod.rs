@@ -7,6 +7,7 @@
 //! The way of a request: [`server`] accepts and bounds it, [`router`] finds its handler, [`params`]
 //! reads it, a file in `api/` answers with [`answer`] or [`error`] through [`json`].
 
+pub mod alertmanager;
 pub mod answer;
 mod api;
 pub mod cors;
@@ -44,6 +45,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/-/reload"),
     ("GET", "/api/v1/alertmanagers"),
     ("GET", "/api/v1/alerts"),
+    ("GET", "/api/v1/alerts/history"),
     ("POST", "/api/v1/admin/tsdb/clean_tombstones"),
     ("POST", "/api/v1/admin/tsdb/delete_series"),
     ("POST", "/api/v1/admin/tsdb/snapshot"),
@@ -84,6 +86,15 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/status/walreplay"),
     ("GET", "/api/v1/targets"),
     ("GET", "/api/v1/targets/metadata"),
+    ("GET", "/api/v2/alerts"),
+    ("POST", "/api/v2/alerts"),
+    ("GET", "/api/v2/alerts/groups"),
+    ("GET", "/api/v2/receivers"),
+    ("GET", "/api/v2/silence/{id}"),
+    ("DELETE", "/api/v2/silence/{id}"),
+    ("GET", "/api/v2/silences"),
+    ("POST", "/api/v2/silences"),
+    ("GET", "/api/v2/status"),
     ("GET", "/federate"),
     ("GET", "/graph"),
     ("GET", "/metrics"),

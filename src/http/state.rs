@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::alert_sender::AlertSender;
+use crate::alias::{AliasSource, AliasSwitch};
 use crate::model::{Clock, Labels, SeriesSource, Timestamp};
 use crate::promql::Engine;
+use crate::rules::Group;
+use crate::rules::manager::Running;
 use crate::runtime::CpuPool;
 use crate::storage::Store;
 use crate::telemetry::{Gauge, Registry};
@@ -125,6 +129,7 @@ struct Inner {
     queries: RwLock<Arc<Queries>>,
     /// Set once, when the store is open.
     store: OnceLock<(Arc<Store>, Arc<dyn SeriesSource>)>,
+    aliases: Arc<AliasSwitch>,
     pool: CpuPool,
     clock: Arc<dyn Clock>,
     options: HttpOptions,
@@ -136,6 +141,8 @@ struct Inner {
     registry: Registry,
     metrics: Arc<HttpMetrics>,
     recovery: Arc<RecoveryProgress>,
+    /// Set once, when rules are evaluated.
+    rules: OnceLock<(Running, AlertSender)>,
 }
 
 /// What evaluates queries, and how many at a time.
@@ -180,6 +187,7 @@ impl HttpState {
             readiness: AtomicU8::new(Readiness::Starting as u8),
             live: RwLock::default(),
             store: OnceLock::new(),
+            aliases: AliasSwitch::new(true),
             queries: RwLock::new(Arc::new(Queries::new(engine, options.queries_max))),
             pool,
             clock,
@@ -188,6 +196,7 @@ impl HttpState {
             registry,
             metrics: Arc::default(),
             recovery: Arc::default(),
+            rules: OnceLock::new(),
         }));
         metrics::register(&state.0.registry, &state);
         state
@@ -215,10 +224,26 @@ impl HttpState {
 
     /// Serves requests from `store` from now on. A second store is not taken.
     pub fn open(&self, store: Arc<Store>) {
-        let source = store.source();
+        let source = AliasSource::new(store.source(), Arc::clone(&self.0.aliases));
+        let source: Arc<dyn SeriesSource> = Arc::new(source);
         if self.0.store.set((store, source)).is_ok() {
             self.0.readiness.store(Readiness::Ready as u8, Ordering::Release);
         }
+    }
+
+    /// Shows these rules, and to whom their alerts are sent. A second set is not taken.
+    pub fn set_rules(&self, rules: Running, sender: AlertSender) {
+        drop(self.0.rules.set((rules, sender)));
+    }
+
+    /// The rule groups that are evaluated, ascending by file and name.
+    pub fn rule_groups(&self) -> Arc<[Arc<Group>]> {
+        self.0.rules.get().map_or_else(|| Arc::new([]) as _, |(rules, _)| rules.groups())
+    }
+
+    /// URLs of the Alertmanagers that alerts are sent to, and of those that relabelling dropped.
+    pub fn alertmanagers(&self) -> (Vec<String>, Vec<String>) {
+        self.0.rules.get().map(|(_, sender)| sender.urls()).unwrap_or_default()
     }
 
     /// Refuses from now on requests that need the store.
@@ -271,7 +296,12 @@ impl HttpState {
         Arc::clone(&self.0.queries.read().expect("BUG: nobody panics holding this lock"))
     }
 
-    /// The series, for handlers behind [`super::health::gate`].
+    /// Whether queries find series under the other names they are known by.
+    pub fn aliases(&self) -> &Arc<AliasSwitch> {
+        &self.0.aliases
+    }
+
+    /// The series, and their aliases, for handlers behind [`super::health::gate`].
     pub fn source(&self) -> &dyn SeriesSource {
         &*self.opened().1
     }

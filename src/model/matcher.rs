@@ -74,6 +74,12 @@ impl Matcher {
         Matcher { name, op: MatchOp::Equal, value, regex: None, literals: None }
     }
 
+    /// The same matcher on another label.
+    #[must_use]
+    pub fn with_name(&self, name: impl Into<String>) -> Matcher {
+        Matcher { name: name.into(), ..self.clone() }
+    }
+
     /// Name of the label it looks at.
     pub fn name(&self) -> &str {
         &self.name

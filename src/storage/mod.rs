@@ -23,6 +23,7 @@ pub mod index;
 pub mod journal;
 mod merge;
 pub mod metrics;
+mod notify_state;
 pub mod pack;
 mod part_state;
 pub mod partition;
@@ -36,6 +37,7 @@ pub mod window;
 
 pub use append::{Appender, BatchSeries};
 pub use error::StorageError;
+pub use notify_state::{HistoryBlock, NotifyRow};
 pub use part_state::StateChange;
 pub use recover::RecoveryProgress;
 pub use stats::{Cardinality, StoreStats};

@@ -26,23 +26,37 @@ impl Control {
     /// # Errors
     /// The file cannot be read.
     pub fn part_state(&self, part: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+        let mut all = Vec::new();
+        self.each_part_state(part, &[], &mut |key, value| all.push((key.into(), value.into())))?;
+        Ok(all)
+    }
+
+    /// Hands over the keys and values of a part whose key begins with `prefix`, ascending by key.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn each_part_state(
+        &self,
+        part: &str,
+        prefix: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), StorageError> {
         let fail = |error: redb::Error| self.error("reading control file", error);
         let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
         let table = match transaction.open_table(PART_STATE) {
             Ok(table) => table,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
             Err(error) => return Err(fail(error.into())),
         };
-        let mut all = Vec::new();
-        for entry in table.range((part, [].as_slice())..).map_err(|e| fail(e.into()))? {
+        for entry in table.range((part, prefix)..).map_err(|e| fail(e.into()))? {
             let (key, value) = entry.map_err(|e| fail(e.into()))?;
             let (of, key) = key.value();
-            if of != part {
+            if of != part || !key.starts_with(prefix) {
                 break;
             }
-            all.push((key.to_vec(), value.value().to_vec()));
+            each(key, value.value());
         }
-        Ok(all)
+        Ok(())
     }
 
     /// Changes a part's state. It is on disk when this returns.
@@ -95,5 +109,9 @@ mod tests {
         let control = Control::open(&dir).expect("opens");
         let expected = [(b"".to_vec(), b"2".to_vec()), (b"k".to_vec(), b"1".to_vec())];
         assert_eq!(control.part_state("b").expect("read"), expected);
+        let mut found = Vec::new();
+        let mut each = |key: &[u8], _: &[u8]| found.push(key.to_vec());
+        control.each_part_state("b", b"k", &mut each).expect("read");
+        assert_eq!(found, [b"k"]);
     }
 }

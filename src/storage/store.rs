@@ -22,6 +22,7 @@ use super::flush::FlushState;
 use super::head::Head;
 use super::journal::{ClosedFile, Journal, JournalMetrics};
 use super::metrics::StoreMetrics;
+use super::notify_state::{HistoryBlock, NotifyRow};
 use super::part_state::StateChange;
 use super::partitions::Partitions;
 use super::recover::{RecoveryProgress, recover};
@@ -187,6 +188,19 @@ impl Store {
         self.inner.control.part_state(part)
     }
 
+    /// Hands over what a part kept under keys that begin with `prefix`, ascending by key.
+    ///
+    /// # Errors
+    /// The control file cannot be read.
+    pub fn each_part_state(
+        &self,
+        part: &str,
+        prefix: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), StorageError> {
+        self.inner.control.each_part_state(part, prefix, each)
+    }
+
     /// Changes what a part keeps over a restart; it is on disk when this returns.
     ///
     /// # Errors
@@ -197,6 +211,42 @@ impl Store {
         changes: &[StateChange],
     ) -> Result<(), StorageError> {
         self.inner.control.change_part_state(part, changes)
+    }
+
+    /// Every row that alerting has stored: (kind, key, content), ascending.
+    ///
+    /// # Errors
+    /// The control file cannot be read.
+    pub fn notify_rows(&self) -> Result<Vec<(u8, Vec<u8>, Vec<u8>)>, StorageError> {
+        self.inner.control.notify_rows()
+    }
+
+    /// Changes alerting's rows and adds blocks to its history, all or nothing; blocks before
+    /// `keep_after` (ms) may go. It is on disk when this returns.
+    ///
+    /// # Errors
+    /// The commit failed; nothing was changed.
+    pub fn change_notify(
+        &self,
+        rows: &[NotifyRow],
+        blocks: &[HistoryBlock],
+        keep_after: i64,
+    ) -> Result<(), StorageError> {
+        self.inner.control.change_notify(rows, blocks, keep_after)
+    }
+
+    /// Hands over the blocks of alerting's history that begin within the time (ms), the newest
+    /// first, until `each` has enough.
+    ///
+    /// # Errors
+    /// The control file cannot be read.
+    pub fn notify_history(
+        &self,
+        from: i64,
+        until: i64,
+        each: &mut dyn FnMut(i64, &[u8]) -> bool,
+    ) -> Result<(), StorageError> {
+        self.inner.control.notify_history(from, until, each)
     }
 
     /// Metadata by metric name, ascending; the newest entry of each first.

@@ -1,6 +1,11 @@
 //! Tests of the `tidewatch` binary and of whole parts: one test program, one module a subject.
 
+mod against_alertmanager;
 mod against_prometheus;
+mod airflow;
+mod alert_chain;
+mod alerting_kill;
+mod amtool;
 mod bad_input;
 mod crash_backend;
 mod crash_kill;
@@ -13,6 +18,7 @@ mod random_queries;
 mod reference;
 mod reference_evaluator;
 mod reload;
+mod rules;
 mod shipped;
 mod slow_clients;
 mod statsd;

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use tidewatch::airflow::family::{FAMILIES, Kind};
 use tidewatch::airflow::gauges::HELP;
 use tidewatch::model::labels::METRIC_NAME;
-use tidewatch::model::{MatchOp, Matcher, Timestamp};
+use tidewatch::model::{Alert, MatchOp, Matcher, Timestamp};
 use tidewatch::promql::ast::Expr;
 use tidewatch::promql::memory::MemorySource;
 use tidewatch::promql::{Engine, EngineOptions, Features, QueryOptions, Value, parse, script};
@@ -18,8 +18,10 @@ use tidewatch::statsd::listen::source::Origin;
 use tidewatch::statsd::metrics::Counts;
 use tidewatch::statsd::{Aggregator, Resolver};
 
+use super::support::{RuleWorld, rule_groups};
+
 /// What Airflow 3 sends by StatsD and the files use, beside names the API tells too.
-const STATSD: &str = "airflow.dag_processor_heartbeat:1|c
+pub const STATSD: &str = "airflow.dag_processor_heartbeat:1|c
 airflow.scheduler_heartbeat:1|c
 airflow.triggerer_heartbeat:1|c
 airflow.scheduler.scheduler_loop_duration:20|ms
@@ -60,7 +62,7 @@ fn alerts() -> Vec<Json> {
     groups.iter().flat_map(|group| group["rules"].as_array().expect("rules").clone()).collect()
 }
 
-fn dashboards() -> Vec<(String, Json)> {
+pub fn dashboards() -> Vec<(String, Json)> {
     let entries = fs::read_dir(shipped("dashboards")).expect("a directory of dashboards");
     let files = entries.map(|entry| entry.expect("an entry").path());
     files
@@ -97,7 +99,7 @@ fn produced_by_statsd() -> BTreeSet<String> {
 }
 
 /// Names that the selectors of an expression ask for.
-fn names(expr: &Expr, out: &mut BTreeSet<String>) {
+pub fn names(expr: &Expr, out: &mut BTreeSet<String>) {
     match expr {
         Expr::Number(_) | Expr::String(_) => {}
         Expr::VectorSelector(selector) => names_of_matchers(&selector.matchers, out),
@@ -140,18 +142,28 @@ fn filled_in(expr: &str) -> String {
     expr
 }
 
-/// Expressions of the panels and of the variables of a dashboard.
-fn expressions(dashboard: &Json) -> Vec<String> {
+/// Expressions of the panels of a dashboard.
+pub fn panel_expressions(dashboard: &Json) -> Vec<String> {
     let panels = dashboard["panels"].as_array().expect("panels");
     let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    targets.map(|target| filled_in(target["expr"].as_str().expect("an expression"))).collect()
+}
+
+/// Variables of a dashboard: the selector and the label whose values they offer.
+pub fn variables(dashboard: &Json) -> Vec<(String, String)> {
     let variables = dashboard["templating"]["list"].as_array().expect("variables");
     let queries = variables.iter().filter_map(|variable| variable["query"]["query"].as_str());
-    let selectors = queries.map(|query| {
+    let parts = queries.map(|query| {
         let inner = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
-        inner.and_then(|inner| inner.rsplit_once(", ")).expect("label_values(selector, label)").0
+        inner.and_then(|inner| inner.rsplit_once(", ")).expect("label_values(selector, label)")
     });
-    let exprs = targets.map(|target| target["expr"].as_str().expect("an expression"));
-    exprs.chain(selectors).map(filled_in).collect()
+    parts.map(|(selector, label)| (filled_in(selector), label.to_owned())).collect()
+}
+
+/// Expressions of the panels and of the variables of a dashboard.
+fn expressions(dashboard: &Json) -> Vec<String> {
+    let selectors = variables(dashboard).into_iter().map(|(selector, _)| selector);
+    panel_expressions(dashboard).into_iter().chain(selectors).collect()
 }
 
 #[test]
@@ -234,7 +246,7 @@ fn what_is_not_produced_is_found() {
 
 /// Ten days of an environment, a value each five minutes. Times: 2881 values are all of them, the
 /// last 577 the last two days.
-const HEALTHY: &str = r#"load 5m
+pub const HEALTHY: &str = r#"load 5m
   up{job="airflow",airflow="prod"} 1x2880
   airflow_healthy{airflow="prod",component="metadatabase"} 1x2880
   airflow_healthy{airflow="prod",component="scheduler"} 1x2880
@@ -261,8 +273,8 @@ const HEALTHY: &str = r#"load 5m
   airflow_task_attempts_total{airflow="prod",dag_id="etl",task_id="t",state="success"} 0+10x2880
   airflow_task_retries_total{airflow="prod",dag_id="etl",task_id="t"} 0x2860 2x19
   airflow_sla_missed_total{airflow="prod",dag_id="etl",sla="nightly"} 0x2000 3x879
-  airflow_task_queue_length{airflow="prod"} 12x2880
-  airflow_queued_tasks{airflow="prod",queue="default",pool_name="default_pool"} 12x2880
+  airflow_queued_tasks{airflow="prod"} 12x2880
+  airflow_queued_task_instances{airflow="prod",queue="default",pool_name="default_pool"} 12x2880
   airflow_queued_tasks_oldest_age_seconds{airflow="prod",queue="default",pool_name="default_pool"} 9x2880
   airflow_task_instances{airflow="prod",dag_id="etl",state="running"} 7x2880
   airflow_pool_open_slots{airflow="prod",pool_name="default_pool"} 100x2880
@@ -288,7 +300,7 @@ load 1m
 "#;
 
 /// The same with everything wrong that there is an alert for.
-const BAD: &str = r#"load 5m
+pub const BAD: &str = r#"load 5m
   up{job="airflow",airflow="gone"} 0x2880
   airflow_healthy{airflow="bad",component="metadatabase"} 0x2880
   airflow_healthy{airflow="bad",component="triggerer"} 0x2880
@@ -297,7 +309,7 @@ const BAD: &str = r#"load 5m
   airflow_poll_lag_seconds{airflow="bad"} 4000x2880
   airflow_dag_last_run_successful{airflow="bad",dag_id="etl"} 0x2880
   airflow_dag_last_success_age_seconds{airflow="bad",dag_id="etl"} 172800x2880
-  airflow_dag_paused{airflow="bad",dag_id="other"} 0x2870 1x9
+  airflow_dag_paused{airflow="bad",dag_id="other"} 0x2860 1x19
   airflow_dag_run_duration_seconds_count{airflow="bad",dag_id="etl",state="success"} 0+1x2303 2303x576
   airflow_dag_run_duration_seconds_sum{airflow="bad",dag_id="etl",state="success"} 0+60x2303 138180x576
   airflow_dag_run_duration_seconds_count{airflow="bad",dag_id="etl",state="failed"} 0x2303 0+1x576
@@ -309,8 +321,8 @@ const BAD: &str = r#"load 5m
   airflow_task_attempts_total{airflow="bad",dag_id="etl",task_id="t",state="failed"} 0+12x2880
   airflow_task_retries_total{airflow="bad",dag_id="etl",task_id="t"} 0+10x2880
   airflow_sla_missed_total{airflow="bad",dag_id="etl",sla="nightly"} 0x2875 1x4
-  airflow_task_queue_length{airflow="bad"} 250x2880
-  airflow_queued_tasks{airflow="bad",queue="default",pool_name="full"} 250x2880
+  airflow_queued_tasks{airflow="bad"} 250x2880
+  airflow_queued_task_instances{airflow="bad",queue="default",pool_name="full"} 250x2880
   airflow_queued_tasks_oldest_age_seconds{airflow="bad",queue="default",pool_name="full"} 3000x2880
   airflow_pool_open_slots{airflow="bad",pool_name="full"} 0x2880
   airflow_pool_queued_slots{airflow="bad",pool_name="full"} 3x2880
@@ -353,6 +365,37 @@ fn firing(series: &str) -> BTreeSet<String> {
         firing.extend(samples.iter().map(|s| format!("{name} {}", s.labels.value("airflow"))));
     }
     firing
+}
+
+/// Alerts that fire after the last hours of the ten days were evaluated as a server does it.
+fn fired(series: &str) -> BTreeSet<String> {
+    let mut source = MemorySource::new();
+    let script = script::parse(series).expect("series that can be read");
+    script::run(&script, &Engine::new(EngineOptions::default()), &mut source);
+    let world = RuleWorld::new(rule_groups(&shipped("rules.yml")), source);
+    let end = 10 * 24 * 3_600_000;
+    let mut at = end - EVALUATED_MS;
+    while at <= end {
+        world.evaluate(at);
+        at += EVALUATED_STEP_MS;
+    }
+    let sent = world.sent.lock().expect("no panic before");
+    let name = |alert: &Alert| {
+        assert!(!alert.annotations.iter().any(|(_, text)| text.contains("<error")), "{alert:?}");
+        format!("{} {}", alert.labels.value("alertname"), alert.labels.value("airflow"))
+    };
+    sent.iter().filter(|alert| !alert.is_resolved_at(Timestamp(end))).map(name).collect()
+}
+
+/// How much is evaluated in ms: longer than the longest `for`.
+const EVALUATED_MS: i64 = 2 * 3_600_000;
+const EVALUATED_STEP_MS: i64 = 5 * 60_000;
+
+#[test]
+fn the_evaluator_fires_what_the_expressions_promise() {
+    assert_eq!(fired(HEALTHY), BTreeSet::new());
+    let series = format!("{HEALTHY}\n{BAD}");
+    assert_eq!(fired(&series), firing(&series));
 }
 
 /// A day of few failures, a full pool nobody waits for, and failed DAGs that are switched off or gone.

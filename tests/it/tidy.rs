@@ -43,7 +43,7 @@ fn lines_with(part: &str, words: &[&str]) -> Vec<String> {
 
 #[test]
 fn the_core_is_synchronous() {
-    for part in ["model", "storage", "promql"] {
+    for part in ["model", "storage", "promql", "rules"] {
         let found = lines_with(part, &["tokio::", "hyper::", "axum::", "tracing_subscriber"]);
         assert!(found.is_empty(), "{part} must not use these:\n{}", found.join("\n"));
     }
@@ -56,6 +56,10 @@ fn imports_point_one_way() {
         let found = lines_with(part, &[&outer[..], &[sibling]].concat());
         assert!(found.is_empty(), "{part} must not know these:\n{}", found.join("\n"));
     }
+    let found = lines_with("rules", &[&outer[..], &["crate::storage"]].concat());
+    assert!(found.is_empty(), "rules must not know these:\n{}", found.join("\n"));
+    let found = lines_with("alias", &[&outer[..], &["crate::storage"]].concat());
+    assert!(found.is_empty(), "alias must not know these:\n{}", found.join("\n"));
     let found = lines_with("model", &[&outer[..], &["crate::storage", "crate::promql"]].concat());
     assert!(found.is_empty(), "model must not know these:\n{}", found.join("\n"));
 }

@@ -307,6 +307,9 @@ fn histogram_quantile(
     }
     let mut result = Vec::new();
     for (labels, buckets) in histograms {
+        // NaN is neither above nor below a rank: what is found depends on how one looks for it.
+        let has_order = buckets.iter().all(|(_, count)| !count.is_nan());
+        query.is_open.set(query.is_open.get() || !has_order);
         result.push(plain(labels, quantile_of_buckets(phi, buckets)));
     }
     Ok(result)
@@ -333,12 +336,12 @@ fn quantile_of_buckets(phi: f64, mut buckets: Vec<Bucket>) -> f64 {
     // Counts never go down.
     for at in 1..merged.len() {
         let before = merged[at - 1].1;
-        if merged[at].1.is_nan() || merged[at].1 < before || near(merged[at].1, before) {
+        if merged[at].1 < before || near(merged[at].1, before) {
             merged[at].1 = before;
         }
     }
     let observations = merged[merged.len() - 1].1;
-    if observations == 0.0 || observations.is_nan() {
+    if observations == 0.0 {
         return f64::NAN;
     }
     let rank = phi * observations;

@@ -19,10 +19,23 @@ pub async fn metadata(State(state): State<HttpState>, params: Params) -> Result<
     state
         .run(move |state| {
             let metric = Some(params.value("metric")).filter(|metric| !metric.is_empty());
-            let all = state.store().metadata(metric);
+            let all = with_aliases(state, metric);
             Ok(Answer::new(|out| write_all(out, &all, limit, per_metric)))
         })
         .await
+}
+
+/// Metadata of what is stored, and of the other names it is known by.
+fn with_aliases(state: &HttpState, metric: Option<&str>) -> Vec<(String, Vec<MetricMetadata>)> {
+    let mut all = state.store().metadata(metric);
+    let stored = |name: &str| {
+        let mut found = state.store().metadata(Some(name));
+        found.pop().and_then(|(_, entries)| entries.into_iter().next())
+    };
+    let aliases = state.aliases().metadata(metric, &stored);
+    all.extend(aliases.into_iter().map(|(name, entry)| (name, vec![entry])));
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
 }
 
 fn optional_limit(params: &Params, name: &str) -> Result<Option<usize>, ApiError> {

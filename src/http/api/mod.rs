@@ -16,6 +16,7 @@ mod labels;
 mod metadata;
 mod query;
 mod query_explain;
+mod rule_filter;
 mod rules;
 mod scope;
 mod series;

@@ -1,11 +1,13 @@
-//! Endpoints about scraping and notifying. Nothing is scraped and nobody is notified by this
-//! process, so they answer as a Prometheus without scrape jobs and Alertmanagers does.
+//! Endpoints about scraping and about Alertmanagers. Nothing is scraped by this process, so the
+//! former answer as a Prometheus without scrape jobs does.
 
 use super::super::answer::Answer;
 use super::super::error::ApiError;
 use super::super::json::JsonWriter;
 use super::super::params::{Params, parse_integer};
+use super::super::state::HttpState;
 use crate::promql::parse_metric_selector;
+use axum::extract::State;
 
 /// Names of the scrape jobs.
 pub async fn scrape_pools() -> Answer {
@@ -64,11 +66,20 @@ pub async fn metadata(params: Params) -> Result<Answer, ApiError> {
 }
 
 /// Alertmanagers that alerts are sent to.
-pub async fn alertmanagers() -> Answer {
+pub async fn alertmanagers(State(state): State<HttpState>) -> Answer {
+    let (active, dropped) = state.alertmanagers();
     Answer::new(|out| {
         out.begin_object();
-        write_empty_array(out, "activeAlertmanagers");
-        write_empty_array(out, "droppedAlertmanagers");
+        for (key, urls) in [("activeAlertmanagers", active), ("droppedAlertmanagers", dropped)] {
+            out.key(key);
+            out.begin_array();
+            for url in urls {
+                out.begin_object();
+                out.string_field("url", &url);
+                out.end_object();
+            }
+            out.end_array();
+        }
         out.end_object();
     })
 }

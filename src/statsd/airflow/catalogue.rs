@@ -39,16 +39,16 @@ pub(super) struct Entry {
     /// Label that is always there, from the name itself.
     pub fixed: Option<(&'static str, &'static str)>,
     /// Whether the Airflow API tells the same, more reliably.
-    pub about_tasks: bool,
+    pub is_told_by_api: bool,
 }
 
 const fn e(name: &'static str, dotted: &'static str, stored: &'static str, unit: Unit) -> Entry {
-    Entry { name, dotted, stored, unit, fixed: Option::None, about_tasks: false }
+    Entry { name, dotted, stored, unit, fixed: Option::None, is_told_by_api: false }
 }
 
-/// Of tasks and runs.
+/// Of tasks, runs and pools.
 const fn t(name: &'static str, dotted: &'static str, stored: &'static str, unit: Unit) -> Entry {
-    Entry { about_tasks: true, ..e(name, dotted, stored, unit) }
+    Entry { is_told_by_api: true, ..e(name, dotted, stored, unit) }
 }
 
 const fn run(name: &'static str, dotted: &'static str, state: &'static str) -> Entry {
@@ -62,20 +62,20 @@ pub(super) const ENTRIES: &[Entry] = &[
     t("ti.finish", "ti.finish.{dag_id}.{task_id}.{state}", "task_finish", None),
     t("ti_failures", "", "ti_failures", None),
     t("ti_successes", "", "ti_successes", None),
-    t("operator_failures", "operator_failures_{operator}", "operator_failures", None),
-    t("operator_successes", "operator_successes_{operator}", "operator_successes", None),
-    t("task_instance_created", "task_instance_created_{operator}", "task_instance_created", None),
-    t(
+    e("operator_failures", "operator_failures_{operator}", "operator_failures", None),
+    e("operator_successes", "operator_successes_{operator}", "operator_successes", None),
+    e("task_instance_created", "task_instance_created_{operator}", "task_instance_created", None),
+    e(
         "local_task_job.task_exit",
         "local_task_job.task_exit.{job_id}.{dag_id}.{task_id}.{return_code}",
         "local_task_job_task_exit",
         None,
     ),
-    t("task_removed_from_dag", "task_removed_from_dag.{dag_id}", "task_removed_from_dag", None),
-    t("task_restored_to_dag", "task_restored_to_dag.{dag_id}", "task_restored_to_dag", None),
+    e("task_removed_from_dag", "task_removed_from_dag.{dag_id}", "task_removed_from_dag", None),
+    e("task_restored_to_dag", "task_restored_to_dag.{dag_id}", "task_restored_to_dag", None),
     t("task.duration", "dag.{dag_id}.{task_id}.duration", "task_duration", Duration),
     t("task.queued_duration", "dag.{dag_id}.{task_id}.queued_duration", "task_queue", Queued),
-    t(
+    e(
         "task.scheduled_duration",
         "dag.{dag_id}.{task_id}.scheduled_duration",
         "task_scheduled",
@@ -89,13 +89,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "dag_run_schedule_delay",
         Duration,
     ),
-    t(
+    e(
         "dagrun.first_task_scheduling_delay",
         "dagrun.{dag_id}.first_task_scheduling_delay",
         "dag_run_first_task_scheduling_delay",
         Duration,
     ),
-    t("dagrun.first_task_start_delay", "", "dag_run_first_task_start_delay", Duration),
+    e("dagrun.first_task_start_delay", "", "dag_run_first_task_start_delay", Duration),
     e(
         "dagrun.dependency-check",
         "dagrun.dependency-check.{dag_id}",
@@ -109,11 +109,11 @@ pub(super) const ENTRIES: &[Entry] = &[
     e("task.cpu_usage", "task.cpu_usage.{dag_id}.{task_id}", "task_cpu_usage", None),
     e("task.mem_usage", "task.mem_usage.{dag_id}.{task_id}", "task_mem_usage", None),
     // Pools, executors, triggers.
-    e("pool.open_slots", "pool.open_slots.{pool_name}", "pool_open_slots", None),
-    e("pool.queued_slots", "pool.queued_slots.{pool_name}", "pool_queued_slots", None),
-    e("pool.running_slots", "pool.running_slots.{pool_name}", "pool_running_slots", None),
-    e("pool.deferred_slots", "pool.deferred_slots.{pool_name}", "pool_deferred_slots", None),
-    e("pool.scheduled_slots", "pool.scheduled_slots.{pool_name}", "pool_scheduled_slots", None),
+    t("pool.open_slots", "pool.open_slots.{pool_name}", "pool_open_slots", None),
+    t("pool.queued_slots", "pool.queued_slots.{pool_name}", "pool_queued_slots", None),
+    t("pool.running_slots", "pool.running_slots.{pool_name}", "pool_running_slots", None),
+    t("pool.deferred_slots", "pool.deferred_slots.{pool_name}", "pool_deferred_slots", None),
+    t("pool.scheduled_slots", "pool.scheduled_slots.{pool_name}", "pool_scheduled_slots", None),
     e("pool.starving_tasks", "pool.starving_tasks.{pool_name}", "pool_starving_tasks", None),
     e("executor.open_slots", "executor.open_slots.{executor}", "executor_open_slots", None),
     e("executor.queued_tasks", "executor.queued_tasks.{executor}", "executor_queued_tasks", None),

@@ -32,11 +32,14 @@ use super::resolve::{Spec, Treatment, Twin, What};
 const STORED_PREFIX: &str = "airflow_";
 /// What names begin with whose metric the Airflow API tells too, when it is asked.
 const TWIN_PREFIX: &str = "airflow_statsd_";
+/// The label `job` of every series.
+const JOB: &str = "airflow";
 /// What a DogStatsD client tells about itself; of no use here.
 const CLIENT_TELEMETRY: &str = "datadog.dogstatsd.client.";
-/// Upper bounds in seconds for tasks and runs, which take from a second to a day.
-const LONG_BUCKETS: [f64; 12] =
-    [1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0];
+/// Upper bounds in seconds for tasks and runs, which take from a second to a day: those of what the
+/// API tells (`airflow::family`), so that both can be added up.
+const LONG_BUCKETS: [f64; 13] =
+    [1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0];
 /// Upper bounds in seconds for what the scheduler does.
 const SHORT_BUCKETS: [f64; 12] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
@@ -60,8 +63,8 @@ pub struct Instance {
     pub version: Option<Version>,
     /// Whether a 2.x is set to send milliseconds throughout (`timer_unit_consistency`).
     pub timer_unit_consistency: bool,
-    /// Whether its API is asked too: tasks and runs are then stored under `airflow_statsd_*`,
-    /// because the API tells them more reliably.
+    /// Whether its API is asked too: tasks, runs and slots of pools are then stored under
+    /// `airflow_statsd_*`, because the API tells them more reliably.
     pub has_api: bool,
 }
 
@@ -230,7 +233,7 @@ impl Airflow {
             hold: twofold && (found.form == Form::Bare || dotted_among_tagged),
             twin: twofold.then_some(twin),
         };
-        let own = instance.has_api && entry.about_tasks;
+        let own = instance.has_api && entry.is_told_by_api;
         let prefix = if own { TWIN_PREFIX } else { STORED_PREFIX };
         let kind = if processes { Kind::Gauge } else { value.kind() };
         let stored = format!("{prefix}{}", entry.stored);
@@ -283,6 +286,12 @@ impl Airflow {
             (Kind::Observer, _) => (What::Observer(self.short.clone()), "_seconds"),
         };
         set(&mut labels, "airflow", Cow::Owned(instance.name.clone()));
+        // As what the API tells has them; dashboards ask for these two. What is configured stays.
+        for (key, value) in [("job", JOB), ("instance", instance.name.as_str())] {
+            if label(&labels, key).is_none() {
+                set(&mut labels, key, Cow::Owned(value.to_owned()));
+            }
+        }
         let mut spec = Spec::new(format!("{stored}{ending}"), what);
         spec.tags = labels
             .into_iter()

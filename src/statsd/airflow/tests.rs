@@ -28,7 +28,9 @@ fn take_at(aggregator: &mut Aggregator, lines: &str, at: Timestamp) -> Counts {
 fn values(aggregator: &mut Aggregator, at: Timestamp) -> BTreeMap<String, f64> {
     aggregator.settle(at, &mut Counts::default());
     let shown = |labels: &Labels| {
-        let labels = labels.iter().filter(|(key, _)| !matches!(*key, "__name__" | "airflow"));
+        let labels = labels
+            .iter()
+            .filter(|(key, _)| !matches!(*key, "__name__" | "airflow" | "job" | "instance"));
         let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();
         labels.join(",")
     };
@@ -369,6 +371,71 @@ fn a_recording_of_3_3_with_influx_tags_is_counted_once() {
     assert_eq!(count_of(&values, "airflow_dag_run_first_task_scheduling_delay_seconds_count"), 8.0);
     assert!(values.contains_key("airflow_executor_open_slots{executor=LocalExecutor}"));
     assert_no_bare(&values);
+}
+
+/// What happened by DAG and task, counted from the same recordings by rules that know nothing of the
+/// receiver (see the README beside the file).
+const TRUTH: &str = include_str!("../../../tests/fixtures/airflow/truth-statsd.tsv");
+
+/// The series a row of the truth is about, with its value.
+fn expected_series(row: &[&str]) -> Vec<(String, f64)> {
+    let number = |text: &str| text.parse::<f64>().expect("a number");
+    let (dag, task, state) = (row[2], row[3], row[4]);
+    let labels = match row[1] {
+        "finish" => format!("dag_id={dag},state={state},task_id={task}"),
+        "duration" => format!("dag_id={dag},task_id={task}"),
+        _ => format!("dag_id={dag},state={state}"),
+    };
+    let name = match row[1] {
+        "finish" => return vec![(format!("task_finish_total{{{labels}}}"), number(row[5]))],
+        "duration" => "task_duration_seconds",
+        _ => "dag_run_duration_seconds",
+    };
+    let series = |ending: &str| format!("{name}_{ending}{{{labels}}}");
+    vec![(series("count"), number(row[5])), (series("sum"), number(row[6]))]
+}
+
+#[test]
+fn recordings_tell_what_happened_in_each_dag_and_task() {
+    for (name, file) in [
+        ("2.11", "statsd-2.11.jsonl"),
+        ("3.3", "statsd-3.3.jsonl"),
+        ("2.11-dogstatsd", "statsd-2.11-dogstatsd.jsonl"),
+        ("3.3-influx", "statsd-3.3-influx.jsonl"),
+    ] {
+        let Some((values, _)) = replay(file) else { return };
+        let rows = TRUTH.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+        let rows: Vec<_> = rows.filter(|row| row[0] == name).collect();
+        assert!(rows.len() > 20, "{name}");
+        let expected: BTreeMap<String, f64> =
+            rows.iter().flat_map(|row| expected_series(row)).collect();
+        let mut found: BTreeMap<String, f64> = BTreeMap::new();
+        for (series, value) in values.iter().filter(|(_, value)| **value != 0.0) {
+            let Some(short) = series.strip_prefix("airflow_") else { continue };
+            let (metric, _) = short.split_once('{').expect("labels");
+            let is_told =
+                ["task_finish_total", "task_duration_seconds_", "dag_run_duration_seconds_"];
+            if is_told.iter().any(|start| metric.starts_with(start)) {
+                *found.entry(plain(short)).or_default() += value;
+            }
+        }
+        let keys = |map: &BTreeMap<String, f64>| map.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&found), keys(&expected), "{name}");
+        for (series, value) in expected {
+            let differs = (found[&series] - value).abs();
+            assert!(differs < 0.01, "{name}: {series}: {} is not {value}", found[&series]);
+        }
+    }
+}
+
+/// A series without labels that only some dialects tell.
+fn plain(series: &str) -> String {
+    let (metric, labels) = series.split_once('{').expect("labels");
+    let labels = labels.trim_end_matches('}').split(',');
+    let told = ["dag_id=", "task_id=", "state="];
+    let labels: Vec<&str> =
+        labels.filter(|l| told.iter().any(|name| l.starts_with(name))).collect();
+    format!("{metric}{{{}}}", labels.join(","))
 }
 
 /// No metric of tasks, runs or pools is without its labels.

@@ -29,8 +29,12 @@ pub const PATIENCE: Duration = Duration::from_millis(50);
 /// Most batches taken after the stop, should senders go on without end.
 const DRAIN_BATCHES_MAX: usize = 1024;
 /// Pause after a batch that was not full: a wake-up for every datagram would cost more than the
-/// datagram. A buffer of [`GATHER_BUFFER_BYTES`] holds four times what a fast sender sends meanwhile.
-const GATHER: Duration = Duration::from_micros(500);
+/// datagram. A buffer of [`GATHER_BUFFER_BYTES`] holds three times what a sender of 200 000 small
+/// datagrams a second sends meanwhile.
+const GATHER: Duration = Duration::from_millis(2);
+/// Batches that are gathered before an idle worker is woken up, for the same reason; about 10 ms of
+/// a busy sender. After [`PATIENCE`] without a datagram it is woken up in any case.
+const GATHER_BATCHES: u32 = 5;
 /// Smallest receive buffer with which it pauses.
 const GATHER_BUFFER_BYTES: usize = 1 << 20;
 /// Pause after an error of the socket, so that a broken one does not spin.
@@ -74,8 +78,8 @@ impl DatagramListener {
             false => (Meter::UdpPackets, Meter::UdpPacketDrops),
         };
         let gathers = buffer_bytes(&socket) >= GATHER_BUFFER_BYTES;
-        let mut receiver = Receiver::new(socket);
-        let mut outlet = Outlet { queue, waits, pending: Vec::new(), dropped: 0 };
+        let mut receiver = Receiver::new(socket, sources.needs_address());
+        let mut outlet = Outlet { queue, waits, pending: Vec::new(), dropped: 0, batches: 0 };
         let mut batches_left = DRAIN_BATCHES_MAX;
         loop {
             let stop = stopping.load(Ordering::Acquire);
@@ -130,6 +134,8 @@ struct Outlet {
     pending: Vec<Pending>,
     /// Packets dropped and not yet counted.
     dropped: u64,
+    /// Batches since an idle worker was given everything.
+    batches: u32,
 }
 
 impl Outlet {
@@ -146,9 +152,15 @@ impl Outlet {
         pending.packets += 1;
     }
 
-    /// Hands over what is large enough, or everything when the worker or the socket is `idle`.
+    /// Hands over what is large enough, or everything when the socket is `idle` or the worker has
+    /// been for some batches.
     fn push(&mut self, idle: bool) {
-        let worker_idle = self.queue.capacity() == self.queue.max_capacity();
+        self.batches += 1;
+        let worker_idle =
+            self.batches >= GATHER_BATCHES && self.queue.capacity() == self.queue.max_capacity();
+        if worker_idle || idle {
+            self.batches = 0;
+        }
         for pending in &mut self.pending {
             let size = pending.lines.len();
             if pending.packets == 0 || !(idle || worker_idle || size >= CHUNK_BYTES) {

@@ -70,6 +70,11 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Whether the origin depends on the sender's address.
+    pub fn needs_address(&self) -> bool {
+        !self.ranges.is_empty()
+    }
+
     /// The origin of a sender.
     #[inline]
     pub fn origin(&self, sender: Option<IpAddr>) -> Origin {

@@ -47,6 +47,10 @@ impl Client {
         answer(self.agent.get(self.url(path)).call()?)
     }
 
+    pub fn delete(&self, path: &str) -> Result<Answer, ureq::Error> {
+        answer(self.agent.delete(self.url(path)).call()?)
+    }
+
     /// The value of one series of `/metrics`; `name` is the series as it stands there.
     pub fn metric(&self, name: &str) -> Option<f64> {
         let page = self.get("/metrics").expect("an answer").body;

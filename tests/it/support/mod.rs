@@ -1,11 +1,16 @@
 //! What the black-box tests share: a server process, an HTTP client, a remote-write encoder.
 
+pub mod airflow;
 pub mod client;
+pub mod memory;
 pub mod remote_write;
 pub mod server;
+pub mod sink;
 
 pub use client::{Client, Series};
+pub use memory::{RuleWorld, rule_groups};
 pub use server::{Server, free_port};
+pub use sink::Sink;
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,100 @@
+//! `sns_configs`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::super::receiver::Complete;
+use super::super::{Global, HttpConfig, Inherited, Secret};
+use super::complete_http;
+
+/// Amazon SNS: a topic, a target or a phone.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct SnsConfig {
+    /// Whether resolved alerts are told.
+    pub send_resolved: bool,
+    /// How the service is reached.
+    pub http_config: Inherited<HttpConfig>,
+    /// Where the API is, when not Amazon's of the region; a template.
+    pub api_url: String,
+    /// Who signs the requests.
+    pub sigv4: Sigv4,
+    /// The topic; a template. One of the three is given.
+    pub topic_arn: String,
+    /// The phone; a template.
+    pub phone_number: String,
+    /// The target; a template.
+    pub target_arn: String,
+    /// Subject of mails.
+    pub subject: String,
+    /// The text.
+    pub message: String,
+    /// Attributes by name.
+    pub attributes: BTreeMap<String, String>,
+    /// Accepted; there is only one client here.
+    use_aws_http_client: bool,
+}
+
+/// Who signs requests to Amazon; what is not given is looked for in the environment and in Amazon's
+/// own files.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sigv4 {
+    /// The region.
+    pub region: String,
+    /// The key's name.
+    pub access_key: Option<Secret>,
+    /// The key.
+    pub secret_key: Option<Secret>,
+    /// Profile in Amazon's own files.
+    pub profile: String,
+    /// A role to take on.
+    pub role_arn: String,
+    /// Given by the owner of the role.
+    pub external_id: String,
+    /// Whether the servers of the FIPS programme are used.
+    pub use_fips_sts_endpoint: bool,
+    /// The service's name in the signature, when not `sns`.
+    pub service_name: String,
+}
+
+impl Default for SnsConfig {
+    fn default() -> SnsConfig {
+        SnsConfig {
+            send_resolved: true,
+            http_config: Inherited::default(),
+            api_url: String::new(),
+            sigv4: Sigv4::default(),
+            topic_arn: String::new(),
+            phone_number: String::new(),
+            target_arn: String::new(),
+            subject: r#"{{ template "sns.default.subject" . }}"#.to_owned(),
+            message: r#"{{ template "sns.default.message" . }}"#.to_owned(),
+            attributes: BTreeMap::new(),
+            use_aws_http_client: false,
+        }
+    }
+}
+
+impl Complete for SnsConfig {
+    fn complete(&mut self, global: &Global, base: &Path) -> Result<(), String> {
+        complete_http(&mut self.http_config, global, base)?;
+        let targets = [&self.topic_arn, &self.phone_number, &self.target_arn];
+        if targets.into_iter().filter(|target| !target.is_empty()).count() != 1 {
+            return Err(
+                "must provide either a Target ARN, Topic ARN, or Phone Number for SNS config"
+                    .to_owned(),
+            );
+        }
+        if self.sigv4.access_key.is_some() != self.sigv4.secret_key.is_some() {
+            return Err("must provide a SNS access key and a secret key together".to_owned());
+        }
+        Ok(())
+    }
+
+    fn send_resolved(&self) -> bool {
+        self.send_resolved
+    }
+}

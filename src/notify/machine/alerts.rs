@@ -1,0 +1,146 @@
+//! The alerts that are known: those that fire, and those that are resolved and not yet told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use super::Incoming;
+use crate::model::{Annotations, Labels, Timestamp};
+use crate::notify::deliver::NotifiedAlert;
+use crate::notify::fingerprint::Fingerprint;
+use crate::notify::inhibit::Sides;
+
+/// Number of an alert in the store.
+pub(super) type AlertId = u32;
+
+/// One alert.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub fingerprint: Fingerprint,
+    pub labels: Labels,
+    pub annotations: Arc<Annotations>,
+    pub generator_url: Arc<str>,
+    pub starts_at: Timestamp,
+    /// When it ends or ended; in the future while it fires.
+    pub ends_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// Whether `ends_at` is only our guess.
+    pub timeout: bool,
+    /// Whether it is resolved; told apart from `ends_at` so that the moment is noticed once.
+    pub resolved: bool,
+    /// `ends_at` as it was last stored.
+    pub stored_ends_at: Timestamp,
+    /// The routes it belongs to; shared by alerts that have the same.
+    pub routes: Arc<[usize]>,
+    /// The groups it is in.
+    pub groups: Vec<u64>,
+    /// Names of the silences that keep it quiet now.
+    pub silenced_by: Vec<Arc<str>>,
+    pub sides: Sides,
+}
+
+impl Entry {
+    pub(super) fn notified(&self) -> NotifiedAlert {
+        NotifiedAlert {
+            labels: self.labels.clone(),
+            annotations: Arc::clone(&self.annotations),
+            starts_at: self.starts_at,
+            resolved_at: self.resolved.then_some(self.ends_at),
+            generator_url: Arc::clone(&self.generator_url),
+            fingerprint: self.fingerprint,
+        }
+    }
+
+    /// Takes a newer report of the same alert over (`Alert.Merge` and the store of Alertmanager).
+    /// Whether anything but the times has changed.
+    pub(super) fn merge(&mut self, new: Incoming, now: Timestamp) -> bool {
+        let (mut starts_at, mut ends_at) = (new.alert.starts_at, new.alert.ends_at);
+        let overlaps = (ends_at > self.starts_at && ends_at < self.ends_at)
+            || (starts_at > self.starts_at && starts_at < self.ends_at);
+        if overlaps {
+            starts_at = starts_at.min(self.starts_at);
+            let (new_resolved, old_resolved) = (ends_at <= now, self.ends_at <= now);
+            let keeps_old_end = match new_resolved {
+                true => old_resolved,
+                // An end that somebody has named counts if it is the later one.
+                false => !self.timeout,
+            };
+            if keeps_old_end {
+                ends_at = ends_at.max(self.ends_at);
+            }
+        }
+        let mut changed = false;
+        if *self.annotations != new.alert.annotations {
+            self.annotations = Arc::new(new.alert.annotations);
+            changed = true;
+        }
+        if *self.generator_url != *new.alert.generator_url {
+            self.generator_url = new.alert.generator_url.into();
+            changed = true;
+        }
+        changed |= self.starts_at != starts_at;
+        (self.starts_at, self.ends_at) = (starts_at, ends_at);
+        (self.updated_at, self.timeout) = (now, new.timeout);
+        changed
+    }
+}
+
+/// All alerts by number and by fingerprint.
+#[derive(Debug, Default)]
+pub(super) struct Alerts {
+    entries: Vec<Option<Entry>>,
+    free: Vec<AlertId>,
+    by_fingerprint: HashMap<Fingerprint, AlertId, FixedState>,
+}
+
+impl Alerts {
+    pub(super) fn len(&self) -> usize {
+        self.by_fingerprint.len()
+    }
+
+    pub(super) fn find(&self, fingerprint: Fingerprint) -> Option<AlertId> {
+        self.by_fingerprint.get(&fingerprint).copied()
+    }
+
+    pub(super) fn get(&self, id: AlertId) -> Option<&Entry> {
+        self.entries.get(id as usize)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, id: AlertId) -> Option<&mut Entry> {
+        self.entries.get_mut(id as usize)?.as_mut()
+    }
+
+    pub(super) fn insert(&mut self, entry: Entry) -> AlertId {
+        let fingerprint = entry.fingerprint;
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.entries[id as usize] = Some(entry);
+                id
+            }
+            None => {
+                self.entries.push(Some(entry));
+                AlertId::try_from(self.entries.len() - 1).expect("BUG: ALERTS_MAX fits u32")
+            }
+        };
+        self.by_fingerprint.insert(fingerprint, id);
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: AlertId) -> Option<Entry> {
+        let entry = self.entries.get_mut(id as usize)?.take()?;
+        self.by_fingerprint.remove(&entry.fingerprint);
+        self.free.push(id);
+        Some(entry)
+    }
+
+    /// All, by number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (AlertId, &Entry)> {
+        (0..).zip(&self.entries).filter_map(|(id, entry)| Some((id, entry.as_ref()?)))
+    }
+
+    /// All, by number.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (AlertId, &mut Entry)> {
+        (0..).zip(&mut self.entries).filter_map(|(id, entry)| Some((id, entry.as_mut()?)))
+    }
+}

@@ -1,0 +1,98 @@
+//! Texts of both grammars and what they mean.
+
+use super::*;
+
+fn both(text: &str) -> Result<Parsed, MatcherError> {
+    parse_matchers(text, Grammar::Fallback)
+}
+
+fn shown(text: &str) -> String {
+    MatcherList(&both(text).expect(text).matchers).to_string()
+}
+
+#[test]
+fn lists_come_with_and_without_braces() {
+    for (text, expected) in [
+        ("foo=bar", r#"{foo="bar"}"#),
+        ("{foo=\"bar\", dings!=bums, }", r#"{foo="bar",dings!="bums"}"#),
+        ("foo=~\"a|b\",x!~y", r#"{foo=~"a|b",x!~"y"}"#),
+        ("{}", "{}"),
+        ("", "{}"),
+        (r#"{quote="She said: \"Hi, ladies!\""}"#, r#"{quote="She said: \"Hi, ladies!\""}"#),
+        ("\"foo bar\"=\"\\u00e4\"", "{\"foo bar\"=\"\u{e4}\"}"),
+        ("f\u{f6}o=b", "{f\u{f6}o=\"b\"}"),
+    ] {
+        assert_eq!(shown(text), expected, "{text}");
+        assert_eq!(both(text).expect(text).warning, None, "{text}");
+    }
+}
+
+#[test]
+fn what_only_the_classic_grammar_understands_is_taken_with_a_warning() {
+    for (text, expected) in [
+        ("foo=", r#"{foo=""}"#),
+        ("foo=~a!b", r#"{foo=~"a!b"}"#),
+        ("foo=a b", r#"{foo="a b"}"#),
+        ("foo=\\d", r#"{foo="\\d"}"#),
+        ("foo=bar}", r#"{foo="bar"}"#),
+    ] {
+        assert_eq!(shown(text), expected, "{text}");
+        assert!(both(text).expect(text).warning.is_some(), "{text}");
+    }
+}
+
+#[test]
+fn the_classic_meaning_wins_where_both_have_one() {
+    // In the UTF-8 grammar \n in quotes is a line feed as well, but \t is a tabulator.
+    let parsed = both(r#"foo="a\tb""#).expect("both understand it");
+    assert_eq!(parsed.matchers[0].value(), "a\\tb");
+    assert!(parsed.warning.expect("they disagree").contains("quote"));
+    assert_eq!(parse_matcher(r#"foo="a\tb""#, Grammar::Utf8).expect("valid").value(), "a\tb");
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (text, hint) in [
+        ("foo", "bad matcher format: foo"),
+        ("=bar", "bad matcher format: =bar"),
+        ("foo=\"bar", "unescaped double quote"),
+        ("foo=b\"ar", "unescaped double quote"),
+        ("foo=~\"(\"", "unclosed group"),
+        ("1foo=\"a\"\"", "bad matcher format"),
+    ] {
+        let error = both(text).expect_err(text).to_string();
+        assert!(error.contains(hint), "{text}: {error}");
+    }
+    let utf8 = |text| parse_matchers(text, Grammar::Utf8).expect_err(text).to_string();
+    assert_eq!(utf8("{foo=bar"), "end of input: expected close brace");
+    assert_eq!(utf8("foo=bar}"), "column 8: }: expected opening brace");
+    assert_eq!(utf8("foo="), "end of input: expected label value");
+    assert_eq!(utf8("foo=bar baz"), "column 9: baz: expected a comma or close brace");
+    assert!(utf8("foo=\"a").ends_with("missing end \""));
+    assert!(utf8(&"x".repeat(MATCHERS_BYTES_MAX + 1)).contains("more than"));
+}
+
+#[test]
+fn single_matchers_have_no_braces() {
+    assert!(parse_matcher("{a=b}", Grammar::Fallback).is_err());
+    assert!(parse_matcher("a=b,c=d", Grammar::Utf8).is_err());
+    assert_eq!(parse_matcher("a=b,c=d", Grammar::Fallback).expect("classic").value(), "b,c=d");
+    assert_eq!(parse_matcher(" a =~ \"b\" ", Grammar::Fallback).expect("valid").value(), "b");
+    assert!(parse_matcher("\"a b\"=c", Grammar::Fallback).is_ok());
+}
+
+#[test]
+fn sorting_is_by_name_value_and_operator() {
+    let mut all = both("b=1,a!=2,a=2,a=1").expect("valid").matchers;
+    sort_matchers(&mut all);
+    assert_eq!(MatcherList(&all).to_string(), r#"{a="1",a="2",a!="2",b="1"}"#);
+}
+
+#[test]
+fn what_is_displayed_reads_back() {
+    for text in ["a=\"b\\\\c\\\"d\\ne\"", "\"a=b\"=\"c\"", "x=~\"a.*\""] {
+        let first = both(text).expect(text).matchers;
+        let again = both(&MatcherList(&first).to_string()).expect("displayed").matchers;
+        assert_eq!(first, again, "{text}");
+    }
+}
