@@ -186,7 +186,7 @@ pub fn quantile(phi: f64, values: &[f64]) -> f64 {
     if values.is_empty() || phi.is_nan() {
         return f64::NAN;
     }
-    if phi < 0.0 || phi > 1.0 {
+    if !(0.0..=1.0).contains(&phi) {
         return if phi < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
     }
     let mut sorted = values.to_vec();
