@@ -123,6 +123,10 @@ impl From<QueryError> for ApiError {
             QueryError::Timeout(_) => ErrorKind::Timeout,
             QueryError::Canceled(_) => ErrorKind::Canceled,
             QueryError::Source(_) => ErrorKind::Internal,
+            QueryError::TooManySamples { needed, allowed } => {
+                let why = format!("{error}: it needed {needed} or more, {allowed} are allowed");
+                return ApiError::new(ErrorKind::Execution, why);
+            }
             _ => ErrorKind::Execution,
         };
         ApiError::new(kind, error.to_string())

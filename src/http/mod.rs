@@ -66,6 +66,8 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/api/v1/query"),
     ("GET", "/api/v1/query_exemplars"),
     ("POST", "/api/v1/query_exemplars"),
+    ("GET", "/api/v1/query_explain"),
+    ("POST", "/api/v1/query_explain"),
     ("GET", "/api/v1/query_range"),
     ("POST", "/api/v1/query_range"),
     ("GET", "/api/v1/rules"),

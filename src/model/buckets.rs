@@ -152,6 +152,12 @@ pub(super) fn cells(spans: &[BucketSpan], counts: &[f64]) -> Vec<Cell> {
     filled.map(|(index, count)| Cell { index, count: Compensated::new(*count) }).collect()
 }
 
+/// All buckets the spans name, ascending by index.
+pub(super) fn all_cells(spans: &[BucketSpan], counts: &[f64]) -> Vec<Cell> {
+    let named = indexes(spans).zip(counts);
+    named.map(|(index, count)| Cell { index, count: Compensated::new(*count) }).collect()
+}
+
 /// Spans and counts of the cells that hold something. Indexes come from spans and were only brought
 /// closer to zero since, so distances fit.
 pub(super) fn spans_of(cells: &[Cell]) -> (Vec<BucketSpan>, Vec<f64>) {

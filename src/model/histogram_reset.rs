@@ -1,8 +1,10 @@
 //! Whether a native histogram began anew since the one before it.
 
 use super::buckets::{Cell, Resolution, cells, merge_custom, reduce};
-use super::histogram::{CounterResetHint, FloatHistogram};
+use super::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram};
 use super::histogram_sum::shared_bounds;
+use super::sample::is_stale_nan;
+use super::source::HistogramPoint;
 
 /// Whether the counting behind `current` began anew after `previous`: as its hint says, else when
 /// anything in it went down or became finer (Prometheus' `FloatHistogram.DetectReset`).
@@ -63,6 +65,58 @@ pub fn is_reset(previous: &FloatHistogram, current: &FloatHistogram) -> bool {
     })
 }
 
+/// Marks with "no reset" each histogram of a counter that has no hint and goes on counting where the
+/// one before it stood, as reading a chunk of Prometheus does; a chunk ends where the layout or the
+/// kind of sample changes. `histograms` and `float_times` are of one series, ascending in time.
+pub fn mark_continuations(histograms: &mut [HistogramPoint], float_times: &[i64]) {
+    let mut previous: Option<(i64, FloatHistogram)> = None;
+    for point in histograms {
+        let current = point.histogram.to_float();
+        if let Some((before, previous)) = &previous {
+            let float_between = float_times.partition_point(|time| time <= before)
+                < float_times.partition_point(|time| *time < point.timestamp);
+            if !float_between && continues(previous, &current) {
+                set_hint(&mut point.histogram, CounterResetHint::NotReset);
+            }
+        }
+        previous = Some((point.timestamp, current));
+    }
+}
+
+/// Takes back what [`mark_continuations`] said, where samples have come between.
+pub fn unmark_continuations(histograms: &mut [HistogramPoint]) {
+    for point in histograms {
+        let hint = match &point.histogram {
+            Histogram::Int(histogram) => histogram.counter_reset_hint,
+            Histogram::Float(histogram) => histogram.counter_reset_hint,
+        };
+        if hint == CounterResetHint::NotReset {
+            set_hint(&mut point.histogram, CounterResetHint::Unknown);
+        }
+    }
+}
+
+fn set_hint(histogram: &mut Histogram, hint: CounterResetHint) {
+    match histogram {
+        Histogram::Int(histogram) => histogram.counter_reset_hint = hint,
+        Histogram::Float(histogram) => histogram.counter_reset_hint = hint,
+    }
+}
+
+/// Whether `current`, which says nothing of resets, would follow `previous` in a chunk.
+fn continues(previous: &FloatHistogram, current: &FloatHistogram) -> bool {
+    let stale = |histogram: &FloatHistogram| is_stale_nan(histogram.sum);
+    let custom = current.schema == CUSTOM_BUCKETS_SCHEMA;
+    current.counter_reset_hint == CounterResetHint::Unknown
+        && previous.counter_reset_hint != CounterResetHint::Gauge
+        && !stale(previous)
+        && !stale(current)
+        && previous.schema == current.schema
+        && previous.zero_threshold == current.zero_threshold
+        && (!custom || previous.custom_values == current.custom_values)
+        && !is_reset(previous, current)
+}
+
 fn custom_went_down(previous: &FloatHistogram, current: &FloatHistogram) -> bool {
     let mut old = cells(&previous.positive_spans, &previous.positive_buckets);
     let mut new = cells(&current.positive_spans, &current.positive_buckets);
@@ -89,7 +143,7 @@ fn went_down(old: &[Cell], new: &[Cell]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::histogram::{BucketSpan, CUSTOM_BUCKETS_SCHEMA};
+    use crate::model::histogram::BucketSpan;
 
     fn histogram(schema: i32, offset: i32, buckets: &[f64]) -> FloatHistogram {
         FloatHistogram {
@@ -109,6 +163,37 @@ mod tests {
         assert!(!is_reset(&high, &FloatHistogram { counter_reset_hint: hint, ..low.clone() }));
         let hint = CounterResetHint::Reset;
         assert!(is_reset(&low, &FloatHistogram { counter_reset_hint: hint, ..high }));
+    }
+
+    #[test]
+    fn what_goes_on_counting_is_marked() {
+        use CounterResetHint::{Gauge, NotReset, Unknown};
+        let stale = FloatHistogram { sum: crate::model::stale_nan(), ..histogram(0, 0, &[1.0]) };
+        let gauge = FloatHistogram { counter_reset_hint: Gauge, ..histogram(0, 0, &[1.0]) };
+        let cases = [
+            (histogram(0, 0, &[1.0]), Unknown),
+            (histogram(0, 0, &[2.0]), NotReset),
+            (histogram(0, 0, &[1.0]), Unknown),
+            (stale, Unknown),
+            (histogram(0, 0, &[2.0]), Unknown),
+            (histogram(1, 0, &[3.0]), Unknown),
+            (gauge, Gauge),
+            (histogram(0, 0, &[9.0]), Unknown),
+            (histogram(0, 0, &[9.0]), NotReset),
+            (histogram(0, 0, &[9.0]), Unknown), // a float stands between
+        ];
+        let point = |(at, (histogram, _)): (usize, &(FloatHistogram, _))| HistogramPoint {
+            timestamp: at as i64 * 10,
+            start_timestamp: 0,
+            histogram: Histogram::Float(histogram.clone()),
+        };
+        let mut points: Vec<_> = cases.iter().enumerate().map(point).collect();
+        mark_continuations(&mut points, &[85]);
+        let hints: Vec<_> =
+            points.iter().map(|p| p.histogram.to_float().counter_reset_hint).collect();
+        assert_eq!(hints, cases.map(|(_, hint)| hint));
+        unmark_continuations(&mut points);
+        assert!(points.iter().all(|p| p.histogram.to_float().counter_reset_hint != NotReset));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use super::buckets::{Cell, Resolution, cells, merge_custom, reduce, spans_of};
+use super::buckets::{Cell, Resolution, all_cells, cells, merge_custom, reduce, spans_of};
 use super::histogram::{CounterResetHint, FloatHistogram};
 
 /// Compensated addition after Kahan and Neumaier: adds `inc` to the running (sum, compensation).
@@ -118,6 +118,16 @@ impl HistogramSum {
             positive: cells(&first.positive_spans, &first.positive_buckets),
             negative: cells(&first.negative_spans, &first.negative_buckets),
             custom_values: first.custom_values.clone(),
+        }
+    }
+
+    /// As [`HistogramSum::new`], with the buckets that hold nothing: for factors that make
+    /// something of nothing, as NaN and infinity do.
+    pub fn with_empty_buckets(first: &FloatHistogram) -> HistogramSum {
+        HistogramSum {
+            positive: all_cells(&first.positive_spans, &first.positive_buckets),
+            negative: all_cells(&first.negative_spans, &first.negative_buckets),
+            ..HistogramSum::new(first)
         }
     }
 

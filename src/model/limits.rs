@@ -41,5 +41,7 @@ pub const EXPRESSION_DEPTH_MAX: usize = 128;
 pub const EXPRESSION_BYTES_MAX: usize = 1 << 20;
 /// Most samples one query may hold in memory at a time (`--query.max-samples`); as in Prometheus.
 pub const QUERY_SAMPLES_MAX: u64 = 50_000_000;
+/// Most series one selector of a query may match: their rows alone would take gigabytes.
+pub const QUERY_SERIES_MAX: usize = 2_000_000;
 /// Most points per series of a range query (as in Prometheus).
 pub const QUERY_POINTS_MAX: i64 = 11_000;

@@ -77,10 +77,11 @@ impl Notes {
         self.add(false, span, text.into(), Detail::None);
     }
 
-    /// Adds a note with a detail that is merged.
+    /// Adds a note with a detail that is merged; of equal texts the last position is told.
     pub(crate) fn add(&mut self, warning: bool, span: Span, text: String, detail: Detail) {
         if let Some(&at) = self.by_text.get(&text) {
             self.list[at].detail = merge(self.list[at].detail, detail);
+            self.list[at].span = span;
         } else {
             self.by_text.insert(text.clone(), self.list.len());
             self.list.push(Note { warning, text, span, detail });
@@ -255,8 +256,8 @@ mod tests {
     fn equal_texts_are_told_once_with_line_and_column() {
         let mut notes = Notes::default();
         let span = Span { start: 6, end: 9 };
-        notes.warn(span, "odd");
         notes.warn(Span { start: 0, end: 1 }, "odd");
+        notes.warn(span, "odd");
         notes.add(true, span, "overlap".into(), Detail::Count(1));
         notes.add(true, span, "overlap".into(), Detail::Count(2));
         let rendered = notes.render("abcd\nefgh");

@@ -88,8 +88,17 @@ impl PartialEq for NumberLiteral {
 pub struct StringLiteral {
     /// The text without quotes and escapes.
     pub value: String,
+    /// Its bytes when they are no UTF-8; `value` then has U+FFFD instead of what is none.
+    pub not_utf8: Option<Box<[u8]>>,
     /// Where it stands.
     pub span: Span,
+}
+
+impl StringLiteral {
+    /// The text, or its bytes if they are no text.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.not_utf8.as_deref().unwrap_or(self.value.as_bytes())
+    }
 }
 
 /// A fixed duration, or one computed from an expression.

@@ -14,6 +14,7 @@ use super::annotations::Annotations;
 use super::ast::{Expr, ValueType};
 use super::error::{ParseError, QueryError};
 use super::eval;
+use super::eval::explain::{Explainer, Explanation};
 use super::features::Features;
 use super::parser;
 use super::value::Value;
@@ -180,6 +181,30 @@ impl Engine {
     ) -> Result<QueryOutput, QueryError> {
         check_range(expr.value_type(), start, end, step_ms)?;
         eval::range(&self.options, options, source, expr, text, (start, end, step_ms))
+    }
+}
+
+impl Engine {
+    /// What each part of `text` gives and costs over `(start, end, step_ms)`; a step of 0 is an
+    /// instant query at `start`. Every part is evaluated by itself. `stopwatch` tells the time since
+    /// some moment.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn explain(
+        &self,
+        source: &dyn SeriesSource,
+        text: &str,
+        (start, end, step_ms): (Timestamp, Timestamp, i64),
+        options: &QueryOptions,
+        stopwatch: &dyn Fn() -> Duration,
+    ) -> Result<Explanation, QueryError> {
+        let expr = self.parse(text).map_err(QueryError::Parse)?;
+        if step_ms != 0 {
+            check_range(expr.value_type(), start, end, step_ms)?;
+        }
+        let (engine, times) = (&self.options, (start.0, end.0, step_ms));
+        Explainer { engine, options, source, times, stopwatch }.explain(&expr)
     }
 }
 

@@ -42,7 +42,12 @@ pub enum QueryError {
     /// A function or operator this version does not evaluate yet; names it (HTTP `execution`).
     NotSupported(String),
     /// Too many samples at a time (HTTP `execution`).
-    TooManySamples(String),
+    TooManySamples {
+        /// How many it would have held when it was stopped; it may have come to need more.
+        needed: u64,
+        /// How many it may hold.
+        allowed: u64,
+    },
     /// It took longer than its limit (HTTP `timeout`).
     Timeout(String),
     /// The client went away (HTTP `canceled`).
@@ -55,10 +60,13 @@ impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             QueryError::Parse(error) => error.fmt(f),
+            // The words of Prometheus; who answers people adds the numbers.
+            QueryError::TooManySamples { .. } => f.write_str(
+                "query processing would load too many samples into memory in query execution",
+            ),
             QueryError::NotSupported(what) => write!(f, "{what} is not supported yet"),
             QueryError::BadRequest(message)
             | QueryError::Execution(message)
-            | QueryError::TooManySamples(message)
             | QueryError::Timeout(message)
             | QueryError::Canceled(message)
             | QueryError::Source(message) => f.write_str(message),

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::model::histogram_reset::mark_continuations;
 use crate::model::source::HistogramPoint;
 use crate::model::{
     FloatHistogram, Histogram, Labels, Selector, SeriesData, SeriesSet, SeriesSource, SourceError,
@@ -114,7 +115,9 @@ impl SeriesSet for MemorySet {
     fn read(&self, index: usize, out: &mut SeriesData) -> Result<(), SourceError> {
         out.clear();
         let samples = &self.series[index].1;
-        for sample in samples.range(self.start..=self.end).map(|(_, sample)| sample) {
+        // One more before the range: hints tell of the step from it.
+        let first = samples.range(..self.start).next_back().map_or(self.start, |(time, _)| *time);
+        for sample in samples.range(first..=self.end).map(|(_, sample)| sample) {
             match &sample.value {
                 MemoryValue::Float(value) => {
                     out.timestamps.push(sample.timestamp);
@@ -131,8 +134,19 @@ impl SeriesSet for MemorySet {
         if out.start_timestamps.iter().all(|start| *start == 0) {
             out.start_timestamps.clear();
         }
+        mark_continuations(&mut out.histograms, &out.timestamps);
+        drop_before(out, self.start);
         Ok(())
     }
+}
+
+/// Drops the samples before `start`; there is one at most.
+fn drop_before(data: &mut SeriesData, start: i64) {
+    let floats = data.timestamps.partition_point(|time| *time < start);
+    data.timestamps.drain(..floats);
+    data.values.drain(..floats);
+    data.start_timestamps.drain(..floats.min(data.start_timestamps.len()));
+    data.histograms.retain(|point| point.timestamp >= start);
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::ast::{
     MatrixSelector, NumberLiteral, Subquery, VectorMatching, VectorSelector,
 };
 use super::functions::number::go_general;
-use crate::model::labels::{Quoted, is_legacy_name};
+use crate::model::labels::{Quoted, QuotedBytes, is_legacy_name};
 use crate::model::{DurationMs, MatchOp};
 
 /// Longest line in bytes that [`pretty`] leaves alone.
@@ -20,7 +20,7 @@ impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Expr::Number(number) => number.fmt(f),
-            Expr::String(string) => write_string(f, &string.value),
+            Expr::String(string) => write_string(f, string.as_bytes()),
             Expr::VectorSelector(vector) => vector.fmt(f),
             Expr::MatrixSelector(matrix) => matrix.fmt(f),
             Expr::Subquery(subquery) => write!(f, "{}{}", subquery.expr, Brackets(subquery)),
@@ -42,8 +42,8 @@ impl Display for Expr {
 }
 
 /// A quoted text. The replacement character is escaped: the lexer takes it for broken text.
-fn write_string(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
-    f.write_str(&Quoted(text).to_string().replace('\u{fffd}', "\\ufffd"))
+fn write_string(f: &mut Formatter<'_>, text: &[u8]) -> fmt::Result {
+    f.write_str(&QuotedBytes(text).to_string().replace('\u{fffd}', "\\ufffd"))
 }
 
 const fn sign(negative: bool) -> char {

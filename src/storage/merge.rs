@@ -1,12 +1,13 @@
 //! Joining the pieces of one series: chunks of several windows, generations and the head.
 
+use crate::model::histogram_reset::{mark_continuations, unmark_continuations};
 use crate::model::source::{HistogramPoint, SeriesData};
 
 /// Adds a newer piece to `out`. Where both have a sample at one time the piece's stays; usually the
 /// piece simply follows.
 pub fn append_piece(out: &mut SeriesData, piece: &SeriesData) {
     append_floats(out, piece);
-    append_histograms(&mut out.histograms, &piece.histograms);
+    append_histograms(out, &piece.histograms);
     if !out.histograms.is_empty() && !out.timestamps.is_empty() {
         one_kind_per_timestamp(out, piece);
     }
@@ -63,18 +64,26 @@ fn merge_floats(older: &SeriesData, newer: &SeriesData, starts: bool) -> SeriesD
     merged
 }
 
-fn append_histograms(out: &mut Vec<HistogramPoint>, piece: &[HistogramPoint]) {
+/// Also says of the first histogram of a piece whether it goes on counting; where pieces interleave,
+/// of each.
+fn append_histograms(out: &mut SeriesData, piece: &[HistogramPoint]) {
     let Some(first) = piece.first() else { return };
-    if out.last().is_none_or(|last| last.timestamp < first.timestamp) {
-        out.extend_from_slice(piece);
+    let SeriesData { timestamps, histograms, .. } = out;
+    if histograms.last().is_none_or(|last| last.timestamp < first.timestamp) {
+        let last = histograms.len().saturating_sub(1);
+        histograms.extend_from_slice(piece);
+        let seam = (last + 2).min(histograms.len());
+        mark_continuations(&mut histograms[last..seam], timestamps);
         return;
     }
     let replaced = |point: &HistogramPoint| {
         piece.binary_search_by_key(&point.timestamp, |newer| newer.timestamp).is_ok()
     };
-    out.retain(|point| !replaced(point));
-    out.extend_from_slice(piece);
-    out.sort_by_key(|point| point.timestamp);
+    histograms.retain(|point| !replaced(point));
+    histograms.extend_from_slice(piece);
+    histograms.sort_by_key(|point| point.timestamp);
+    unmark_continuations(histograms);
+    mark_continuations(histograms, timestamps);
 }
 
 /// Of a float and a histogram at one time the newer piece's stays.

@@ -13,6 +13,10 @@ mod full_disk;
 mod http_api;
 mod promql_scripts;
 mod queries;
+mod random_queries;
+#[path = "../reference/mod.rs"]
+mod reference;
+mod reference_evaluator;
 mod reload;
 mod rules;
 mod shipped;
@@ -21,3 +25,4 @@ mod statsd;
 mod store;
 mod support;
 mod tidy;
+mod version_differences;

@@ -67,7 +67,9 @@ fn limits_of_queries_change_at_once() {
     assert_eq!(client.query_at("reloaded", now - 300_000).len(), 0, "a lookback of one minute");
     let too_many = client.form("/api/v1/query", &[("query", "reloaded[20m]")]).expect("an answer");
     assert_eq!(too_many.status, 422, "{}", too_many.body);
-    assert!(too_many.body.contains("too many samples"), "{}", too_many.body);
+    let why = "too many samples into memory in query execution: it needed ";
+    assert!(too_many.body.contains(why), "{}", too_many.body);
+    assert!(too_many.body.contains(" or more, 100 are allowed"), "{}", too_many.body);
     assert_eq!(client.metric("prometheus_engine_queries_concurrent_max"), Some(5.0));
     assert_eq!(flag(&client, "query.timeout"), "7s");
 }

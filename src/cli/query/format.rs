@@ -42,6 +42,22 @@ pub(super) fn csv(data: &Value) -> String {
     out
 }
 
+/// A line for each part of an explained expression, indented below its parent.
+fn parts(part: &Value, depth: usize, rows: &mut Vec<Vec<String>>) {
+    let expression = part["expression"].as_str().unwrap_or_default();
+    let number = |name: &str| part[name].to_string();
+    let seconds = part["evalTime"].as_f64().unwrap_or_default();
+    rows.push(vec![
+        format!("{}{expression}", "  ".repeat(depth)),
+        number("series"),
+        number("points"),
+        number("samples"),
+        format!("{seconds:.6}"),
+    ]);
+    let children = part["children"].as_array().into_iter().flatten();
+    children.for_each(|child| parts(child, depth + 1, rows));
+}
+
 fn quoted(cell: &str) -> String {
     match cell.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),
@@ -50,6 +66,12 @@ fn quoted(cell: &str) -> String {
 }
 
 fn rows(data: &Value) -> Rows {
+    if data["expression"].is_string() {
+        let mut rows = Vec::new();
+        parts(data, 0, &mut rows);
+        let header = vec!["expression", "series", "points", "samples", "seconds"];
+        return Rows { header, rows };
+    }
     match data["resultType"].as_str() {
         Some("scalar" | "string") => {
             Rows { header: vec!["time", "value"], rows: vec![point(&data["result"])] }
@@ -132,6 +154,18 @@ mod tests {
         assert_eq!(table(&data), expected);
         let expected = "series,time,value\n\"up{job=\"\"a,b\"\"}\",1.5,1\n{},1.5,20\n";
         assert_eq!(csv(&data), expected);
+    }
+
+    #[test]
+    fn an_explanation_is_indented() {
+        let leaf = json!({"expression": "up", "series": 2, "points": 2, "samples": 2,
+            "evalTime": 0.25, "children": []});
+        let tree = json!({"expression": "sum(up)", "series": 1, "points": 1, "samples": 2,
+            "evalTime": 0.5, "children": [leaf]});
+        let expected = "EXPRESSION  SERIES  POINTS  SAMPLES  SECONDS\n\
+                        sum(up)     1       1       2        0.500000\n  \
+                        up        2       2       2        0.250000\n";
+        assert_eq!(table(&tree), expected);
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub enum QueryCommand {
     Instant(InstantArgs),
     /// The values of an expression over a range of time
     Range(RangeArgs),
+    /// What each part of an expression gives and costs: series, samples, time
+    Explain(ExplainArgs),
     /// Label names, or the values of one label
     Labels(LabelsArgs),
     /// Series that match selectors
@@ -78,6 +80,27 @@ pub struct RangeArgs {
     /// Distance between two times, such as 15s
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     step: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// `query explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// PromQL expression
+    expression: String,
+    /// Time of evaluation: RFC 3339 or Unix seconds [default: now]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["start", "end", "step"])]
+    time: Option<String>,
+    /// First time of a range [default: an hour before the last]
+    #[arg(long, value_name = "TIME", requires = "step")]
+    start: Option<String>,
+    /// Last time of a range [default: now]
+    #[arg(long, value_name = "TIME", requires = "step")]
+    end: Option<String>,
+    /// Explain it over a range, with this distance between two times, such as 15s
+    #[arg(long, value_name = "DURATION")]
+    step: Option<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -163,6 +186,15 @@ fn question(command: QueryCommand) -> Result<(Question, Target), CliError> {
                 ("step", args.step),
             ];
             (Question { path: "query_range".to_owned(), parameters }, args.target)
+        }
+        QueryCommand::Explain(args) => {
+            let mut parameters = vec![("query", args.expression)];
+            parameters.extend(args.time.map(|time| ("time", time)));
+            if let Some(step) = args.step {
+                let (start, end) = range_bounds(args.start, args.end)?;
+                parameters.extend([("start", start), ("end", end), ("step", step)]);
+            }
+            (Question { path: "query_explain".to_owned(), parameters }, args.target)
         }
         QueryCommand::Labels(args) => {
             let path = match args.name {

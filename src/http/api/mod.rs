@@ -15,6 +15,7 @@ mod format;
 mod labels;
 mod metadata;
 mod query;
+mod query_explain;
 mod rule_filter;
 mod rules;
 mod scope;
@@ -29,6 +30,7 @@ pub fn store_routes() -> Router<HttpState> {
     Router::new()
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
+        .route("/api/v1/query_explain", get(query_explain::explain).post(query_explain::explain))
         .route("/api/v1/query_exemplars", get(exemplars::query).post(exemplars::query))
         .route("/api/v1/format_query", get(format::format_query).post(format::format_query))
         .route("/api/v1/parse_query", get(format::parse_query).post(format::parse_query))

@@ -49,7 +49,7 @@ pub async fn range(State(state): State<HttpState>, params: Params) -> Result<Ans
         .await
 }
 
-fn parse_range(params: &Params) -> Result<(Timestamp, Timestamp, i64), ApiError> {
+pub(super) fn parse_range(params: &Params) -> Result<(Timestamp, Timestamp, i64), ApiError> {
     params.limit()?;
     let start = params.required_time("start")?;
     let end = params.required_time("end")?;
@@ -75,7 +75,7 @@ fn parse_range(params: &Params) -> Result<(Timestamp, Timestamp, i64), ApiError>
 }
 
 /// The parameters both kinds of query share.
-struct Common {
+pub(super) struct Common {
     limit: Option<usize>,
     timeout: Option<Duration>,
     lookback_ms: Option<i64>,
@@ -83,7 +83,7 @@ struct Common {
 }
 
 impl Common {
-    fn parse(params: &Params) -> Result<Common, ApiError> {
+    pub(super) fn parse(params: &Params) -> Result<Common, ApiError> {
         let timeout_ns = params.duration_ns("timeout")?;
         let lookback_ns = params.duration_ns("lookback_delta").map_err(|_| {
             ApiError::bad_data(format!(
@@ -100,12 +100,12 @@ impl Common {
     }
 
     /// How long the query may take in all, its wait for a place included.
-    fn patience(&self, state: &HttpState) -> Duration {
+    pub(super) fn patience(&self, state: &HttpState) -> Duration {
         let most = state.engine().options().timeout;
         self.timeout.map_or(most, |timeout| timeout.min(most))
     }
 
-    fn options(&self, left: Duration, cancel: Arc<AtomicBool>) -> QueryOptions {
+    pub(super) fn options(&self, left: Duration, cancel: Arc<AtomicBool>) -> QueryOptions {
         let (lookback_ms, timeout, cancel) = (self.lookback_ms, Some(left), Some(cancel));
         QueryOptions { lookback_ms, timeout, cancel }
     }

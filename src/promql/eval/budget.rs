@@ -8,9 +8,6 @@ use crate::model::{Clock, Timestamp};
 use super::super::engine::{EngineOptions, QueryOptions};
 use super::super::error::QueryError;
 
-/// What Prometheus calls the place where a limit was met.
-const ENVIRONMENT: &str = "query execution";
-
 /// The budget of one query. Counters are atomic because batches of series are evaluated in
 /// parallel; they are touched once a batch.
 #[derive(Debug)]
@@ -59,9 +56,7 @@ impl Budget {
         let held = self.held.fetch_add(samples, Ordering::Relaxed) + samples;
         self.peak.fetch_max(held, Ordering::Relaxed);
         if held > self.samples_max {
-            return Err(QueryError::TooManySamples(format!(
-                "query processing would load too many samples into memory in {ENVIRONMENT}"
-            )));
+            return Err(QueryError::TooManySamples { needed: held, allowed: self.samples_max });
         }
         Ok(())
     }
@@ -112,7 +107,10 @@ mod tests {
         };
         let budget = Budget::new(&engine, &options);
         assert!(budget.hold(10).is_ok() && budget.check().is_ok());
-        assert!(matches!(budget.hold(1), Err(QueryError::TooManySamples(_))));
+        assert!(matches!(
+            budget.hold(1),
+            Err(QueryError::TooManySamples { needed: 11, allowed: 10 })
+        ));
         budget.release(5);
         assert_eq!(budget.peak(), 11);
         clock.advance_ms(6);

@@ -108,6 +108,7 @@ pub(crate) fn evaluate(
     };
     join.refuse_duplicates(&many, &one, &partners)?;
     for (row, signature) in many.rows.iter().zip(&many_signatures) {
+        context.budget.check()?;
         join.many_row(row, *signature, &partners[*signature], &one)?;
     }
     if let Some(fill) = fill_many {

@@ -11,6 +11,7 @@ mod aggregate;
 pub(crate) mod block;
 mod budget;
 pub(crate) mod context;
+pub(super) mod explain;
 pub(crate) mod grid;
 mod hints;
 pub(crate) mod instant;
@@ -30,7 +31,7 @@ mod tests;
 use crate::model::{SeriesSource, Timestamp};
 
 use super::annotations::Notes;
-use super::ast::{Expr, ValueType};
+use super::ast::{Expr, StringLiteral, ValueType};
 use super::engine::{EngineOptions, QueryOptions, QueryOutput, QueryStats};
 use super::error::QueryError;
 use super::functions::Evaluation;
@@ -160,6 +161,15 @@ pub(crate) fn string(expr: &Expr) -> &str {
     match unwrap_parens(expr) {
         Expr::String(literal) => &literal.value,
         _ => "",
+    }
+}
+
+/// The text of a string expression as the name of a label; its bytes if it is none.
+pub(crate) fn label_name(expr: &Expr) -> Result<&str, &[u8]> {
+    match unwrap_parens(expr) {
+        Expr::String(StringLiteral { not_utf8: Some(bytes), .. }) => Err(bytes),
+        Expr::String(StringLiteral { value, .. }) if !value.is_empty() => Ok(value),
+        _ => Err(&[]),
     }
 }
 

@@ -92,7 +92,10 @@ pub(crate) fn with_scalar(
         BinaryOp::TrimLower if !left => return Some(trim(histogram, scalar, Keep::Above)),
         _ => {}
     }
-    let mut result = HistogramSum::new(histogram);
+    let mut result = match scalar.is_finite() {
+        true => HistogramSum::new(histogram),
+        false => HistogramSum::with_empty_buckets(histogram),
+    };
     match op {
         BinaryOp::Mul => result.multiply(scalar),
         BinaryOp::Div if !left => result.divide(scalar),

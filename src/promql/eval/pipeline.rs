@@ -162,8 +162,8 @@ impl Pipeline {
     ) -> Result<BatchReport, QueryError> {
         let mut report = BatchReport::default();
         let mut data = SeriesData::default();
-        context.budget.check()?;
         for (at, row) in rows.iter_mut().enumerate() {
+            context.budget.check()?;
             self.produce(context, first + at, &mut data, row, &mut report)?;
         }
         context.budget.hold(report.read)?;

@@ -1,10 +1,13 @@
 //! From selectors, range functions and row-wise operations to pipelines; and the range vectors
 //! themselves, which only an instant query can show.
 
+use crate::model::limits::QUERY_SERIES_MAX;
 use crate::model::{Selector, SeriesData, SeriesSet, Timestamp};
 
 use super::super::annotations::Notes;
-use super::super::ast::{Binary, Call, EdgeMode, Expr, MatrixSelector, ValueType, VectorSelector};
+use super::super::ast::{
+    Binary, Call, EdgeMode, Expr, MatrixSelector, Span, ValueType, VectorSelector,
+};
 use super::super::error::QueryError;
 use super::super::functions::Evaluation;
 use super::super::functions::extended::Extended;
@@ -167,7 +170,15 @@ fn series(
 ) -> Result<Box<dyn SeriesSet>, QueryError> {
     let selector =
         Selector { matchers: &selector.matchers, start: Timestamp(start), end: Timestamp(end) };
-    context.source.select(&selector).map_err(|e| QueryError::Source(e.to_string()))
+    let set = context.source.select(&selector).map_err(|e| QueryError::Source(e.to_string()))?;
+    context.budget.check()?;
+    if set.len() > QUERY_SERIES_MAX {
+        return Err(QueryError::Execution(format!(
+            "a selector matches {} series, a query may read {QUERY_SERIES_MAX} of one",
+            set.len()
+        )));
+    }
+    Ok(set)
 }
 
 /// The pipeline of a range function over the range vector among the arguments of `call`.
@@ -184,7 +195,10 @@ pub(super) fn range_pipeline(
         params.push(scalar(context, argument, grid, notes)?);
     }
     let matrix = call.args.iter().map(unwrap_parens).find(|a| a.value_type() == ValueType::Matrix);
-    let first_arg = call.args.first().map_or(call.span, |a| unwrap_parens(a).span());
+    let first_arg = call.args.first().map_or(call.span, |a| match unwrap_parens(a) {
+        Expr::Subquery(_) => Span::default(), // Prometheus forgets where a subquery stands
+        argument => argument.span(),
+    });
     let lookback = context.lookback_ms;
     let with =
         |reach, range, edge| RangeCall { grid, reach, range, params, first_arg, edge, lookback };

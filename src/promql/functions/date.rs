@@ -10,8 +10,11 @@ struct Day {
     day: i64,
 }
 
+/// Whole seconds. What is no number of seconds counts as the end of all calendars, as where
+/// Prometheus mostly runs: the conversion gives the least number there, and its clock wraps.
 fn seconds(value: f64) -> i64 {
-    value as i64
+    const BEYOND: f64 = (1u64 << 63) as f64;
+    if (-BEYOND..BEYOND).contains(&value) { value as i64 } else { i64::MAX }
 }
 
 fn day_number(value: f64) -> i64 {

@@ -53,7 +53,7 @@ pub(super) fn quantile(
     let span = unwrap_parens(&call.args[1]).span();
     let block = vector(context, &call.args[1], grid, notes)?;
     let histograms = Histograms::of(context, &block, (grid, span), notes);
-    finish(context, histograms.quantiles(&q, notes), &block)
+    finish(context, histograms.quantiles(&q, notes)?, &block)
 }
 
 /// `histogram_quantiles(v, label, q...)`: one series for each quantile.
@@ -75,7 +75,7 @@ pub(super) fn quantiles(
     let histograms = Histograms::of(context, &block, (grid, span), notes);
     let mut rows = Vec::new();
     for q in &columns {
-        for row in histograms.quantiles(q, notes) {
+        for row in histograms.quantiles(q, notes)? {
             split_by_quantile(row, label, q, &mut rows)?;
         }
     }
@@ -98,7 +98,7 @@ pub(super) fn fraction(
         notes,
         |step, histogram| native::fraction(lower[step], upper[step], histogram),
         |step, _, buckets, _| bucket_fraction(lower[step], upper[step], buckets),
-    );
+    )?;
     finish(context, rows, &block)
 }
 
@@ -165,11 +165,12 @@ impl<'a> Histograms<'a> {
         notes: &mut Notes,
         native: impl Fn(usize, &FloatHistogram) -> native::Told,
         classic: impl Fn(usize, &str, &mut Vec<Bucket>, &mut Notes) -> f64,
-    ) -> Vec<Row> {
+    ) -> Result<Vec<Row>, QueryError> {
         let mut rows = Vec::new();
         let mut buckets = Vec::new();
         let mut conflicts: Vec<(usize, usize)> = Vec::new();
         for (at, rival) in &self.natives {
+            self.context.budget.check()?;
             let input = &self.block.rows[*at];
             let mut row = new_row(&input.labels, self.grid);
             let name = self.name(&input.labels);
@@ -190,6 +191,7 @@ impl<'a> Histograms<'a> {
             rows.push(row);
         }
         for (number, histogram) in self.classics.iter().enumerate() {
+            self.context.budget.check()?;
             let mut row = new_row(&histogram.labels, self.grid);
             let name = self.name(&histogram.labels);
             for step in 0..self.grid.steps {
@@ -200,11 +202,11 @@ impl<'a> Histograms<'a> {
             }
             rows.push(row);
         }
-        rows
+        Ok(rows)
     }
 
     /// A row of quantiles for each histogram; `q` has a value a step.
-    fn quantiles(&self, q: &[f64], notes: &mut Notes) -> Vec<Row> {
+    fn quantiles(&self, q: &[f64], notes: &mut Notes) -> Result<Vec<Row>, QueryError> {
         self.rows(
             notes,
             |step, histogram| native::quantile(q[step], histogram),

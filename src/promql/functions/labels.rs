@@ -11,7 +11,7 @@ use super::super::error::QueryError;
 use super::super::eval::block::{Block, Row, merge_same_labels};
 use super::super::eval::context::Context;
 use super::super::eval::grid::Grid;
-use super::super::eval::{string, vector};
+use super::super::eval::{label_name, string, vector};
 
 /// Largest compiled size of the pattern in bytes; beyond it the pattern is an attack or an
 /// accident.
@@ -24,16 +24,16 @@ pub(super) fn replace(
     grid: Grid,
     notes: &mut Notes,
 ) -> Result<Block, QueryError> {
-    let [dst, replacement, src, pattern] =
-        [1, 2, 3, 4].map(|at| call.args.get(at).map_or("", string));
+    let [replacement, src, pattern] = [2, 3, 4].map(|at| call.args.get(at).map_or("", string));
     let anchored = format!("^(?s:{pattern})$");
     let regex: Regex = regex::RegexBuilder::new(&anchored)
         .size_limit(REGEX_BYTES_MAX)
         .build()
         .map_err(|_| execution("invalid regular expression in label_replace()", pattern))?;
-    check_destination(dst, "label_replace")?;
+    let dst = destination(call, "label_replace")?;
     let mut block = vector(context, &call.args[0], grid, notes)?;
     for row in &mut block.rows {
+        context.budget.check()?;
         if let Some(captures) = regex.captures(row.labels.value(src)) {
             let mut value = String::new();
             captures.expand(replacement, &mut value);
@@ -51,14 +51,17 @@ pub(super) fn join(
     grid: Grid,
     notes: &mut Notes,
 ) -> Result<Block, QueryError> {
-    let (dst, separator) = (string(&call.args[1]), string(&call.args[2]));
-    let sources: Vec<&str> = call.args[3..].iter().map(string).collect();
-    if let Some(bad) = sources.iter().find(|name| !is_label_name(name)) {
-        return Err(execution("invalid source label name in label_join()", bad));
-    }
-    check_destination(dst, "label_join")?;
+    let separator = string(&call.args[2]);
+    let source = |arg| {
+        label_name(arg).map_err(|bytes| {
+            execution("invalid source label name in label_join()", &String::from_utf8_lossy(bytes))
+        })
+    };
+    let sources = call.args[3..].iter().map(source).collect::<Result<Vec<&str>, QueryError>>()?;
+    let dst = destination(call, "label_join")?;
     let mut block = vector(context, &call.args[0], grid, notes)?;
     for row in &mut block.rows {
+        context.budget.check()?;
         let values: Vec<&str> = sources.iter().map(|name| row.labels.value(name)).collect();
         row.labels = with_label(&row.labels, dst, &values.join(separator))?;
         rename(row, dst);
@@ -79,17 +82,12 @@ fn with_label(labels: &Labels, name: &str, value: &str) -> Result<Labels, QueryE
     builder.build().map_err(|error| QueryError::Execution(error.to_string()))
 }
 
-fn check_destination(name: &str, function: &str) -> Result<(), QueryError> {
-    if !is_label_name(name) {
+/// The name of the label to be set: the second argument.
+fn destination<'c>(call: &'c Call, function: &str) -> Result<&'c str, QueryError> {
+    label_name(&call.args[1]).map_err(|bytes| {
         let what = format!("invalid destination label name in {function}()");
-        return Err(execution(&what, name));
-    }
-    Ok(())
-}
-
-/// Whether `name` can name a label. Bytes of a literal that are no UTF-8 came as U+FFFD.
-pub(crate) fn is_label_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains('\u{fffd}')
+        execution(&what, &String::from_utf8_lossy(bytes))
+    })
 }
 
 fn execution(what: &str, detail: &str) -> QueryError {

@@ -13,7 +13,7 @@ mod text;
 pub mod token;
 
 pub use number::{NumberError, parse_number};
-pub use text::{UnquoteError, unquote};
+pub use text::{UnquoteError, text_of, unquote, unquote_bytes};
 pub use token::{Described, Keyword, Token, TokenKind};
 
 use super::ast::Span;

@@ -144,19 +144,32 @@ impl std::error::Error for UnquoteError {}
 /// UTF-8 together become U+FFFD.
 ///
 /// # Errors
-/// The quotes do not match, or an escape is not one of PromQL's.
+/// As [`unquote_bytes`].
 pub fn unquote(quoted: &str) -> Result<String, UnquoteError> {
+    unquote_bytes(quoted).map(text_of)
+}
+
+/// Bytes as text; what is not UTF-8 becomes U+FFFD.
+pub fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// The bytes between the quotes, escapes resolved; not UTF-8 when some were given by number.
+///
+/// # Errors
+/// The quotes do not match, or an escape is not one of PromQL's.
+pub fn unquote_bytes(quoted: &str) -> Result<Vec<u8>, UnquoteError> {
     let quote = quoted.chars().next().ok_or(UnquoteError)?;
     let inner = quoted
         .strip_prefix(['"', '\'', '`'])
         .and_then(|rest| rest.strip_suffix(quote))
         .ok_or(UnquoteError)?;
     if quote == '`' {
-        return if inner.contains('`') { Err(UnquoteError) } else { Ok(inner.to_owned()) };
+        return if inner.contains('`') { Err(UnquoteError) } else { Ok(inner.into()) };
     }
     let (_, bytes) = all_consuming(content(quote)).parse(inner).map_err(|_| UnquoteError)?;
-    Ok(String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(bytes)
 }
 
 /// Everything between two quotes.
@@ -232,6 +245,8 @@ mod tests {
         assert_eq!(unquote(r"'\x41\101\u00e9\U0001F30A'"), Ok("AA\u{e9}\u{1f30a}".to_owned()));
         assert_eq!(unquote("`a\\n`"), Ok("a\\n".to_owned()));
         assert_eq!(unquote(r#""\xc3\xa9""#), Ok("\u{e9}".to_owned()));
+        assert_eq!(unquote_bytes(r#""\xff""#), Ok(vec![0xff]));
+        assert_eq!(unquote(r#""\xff""#), Ok("\u{fffd}".to_owned()));
         assert_eq!(unquote(r#""\'""#), Err(UnquoteError));
         assert_eq!(unquote(r#""\400""#), Err(UnquoteError));
         assert_eq!(unquote("\""), Err(UnquoteError));

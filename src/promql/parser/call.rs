@@ -8,13 +8,13 @@ use nom::multi::separated_list1;
 use nom::sequence::{delimited, preceded};
 
 use super::binary::expression;
-use super::literal::{quoted, word};
+use super::literal::{string, word};
 use super::tokens::{
     Parsed, Tokens, expect, keyword, list, nested, satisfy, select, spanned, token,
 };
 use super::{Node, selector};
-use crate::model::labels::Quoted;
-use crate::promql::ast::{Aggregate, AggregateOp, BinaryOp, Call, Expr, Span};
+use crate::model::labels::{Quoted, QuotedBytes};
+use crate::promql::ast::{Aggregate, AggregateOp, BinaryOp, Call, Expr, Span, StringLiteral};
 use crate::promql::functions::{self, Function};
 use crate::promql::lexer::{Keyword, Token, TokenKind};
 
@@ -169,11 +169,16 @@ pub(super) fn grouping_labels(input: Tokens<'_>) -> Parsed<'_, Vec<String>> {
 
 fn grouping_label(input: Tokens<'_>) -> Parsed<'_, String> {
     let (rest, (label, span)) =
-        spanned(alt((quoted, word(satisfy(is_grouping_label))))).parse(input)?;
-    if label.is_empty() {
-        return input.fail(span, "invalid label name for grouping: \"\"");
+        spanned(alt((string, map(word(satisfy(is_grouping_label)), unquoted)))).parse(input)?;
+    if label.value.is_empty() || label.not_utf8.is_some() {
+        let shown = QuotedBytes(label.as_bytes());
+        return input.fail(span, format!("invalid label name for grouping: {shown}"));
     }
-    Ok((rest, label))
+    Ok((rest, label.value))
+}
+
+fn unquoted(value: String) -> StringLiteral {
+    StringLiteral { value, not_utf8: None, span: Span::default() }
 }
 
 /// Whether the token can be a label in `by (...)` without quotes.

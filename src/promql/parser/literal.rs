@@ -7,7 +7,7 @@ use super::tokens::{Failure, Parsed, Tokens, satisfy, select, token};
 use crate::model::labels::Quoted;
 use crate::model::parse_duration_ms;
 use crate::promql::ast::{BinaryOp, NumberLiteral, StringLiteral};
-use crate::promql::lexer::{Token, TokenKind, parse_number, unquote};
+use crate::promql::lexer::{Token, TokenKind, parse_number, text_of, unquote_bytes};
 
 /// A number or a duration.
 pub(super) fn number(input: Tokens<'_>) -> Parsed<'_, NumberLiteral> {
@@ -57,8 +57,11 @@ pub(super) fn sign(input: Tokens<'_>) -> Parsed<'_, Sign> {
 pub(super) fn string(input: Tokens<'_>) -> Parsed<'_, StringLiteral> {
     let (rest, token) = token(TokenKind::String).parse(input)?;
     let quoted = input.slice(token);
-    match unquote(quoted) {
-        Ok(value) => Ok((rest, StringLiteral { value, span: token.span })),
+    match unquote_bytes(quoted) {
+        Ok(bytes) => {
+            let not_utf8 = std::str::from_utf8(&bytes).is_err().then(|| bytes.as_slice().into());
+            Ok((rest, StringLiteral { value: text_of(bytes), not_utf8, span: token.span }))
+        }
         Err(error) => {
             let message = format!("error unquoting string {}: {error}", Quoted(quoted));
             input.fail(token.span, message)

@@ -203,6 +203,7 @@ const ERRORS: &[(&str, &str)] = &[
         "1:11: parse error: unexpected identifier \"b\" in grouping opts, expected \",\" or \")\"",
     ),
     ("sum by (\"\") (c)", "1:9: parse error: invalid label name for grouping: \"\""),
+    ("sum by (\"a\\xc5z\") (c)", "1:9: parse error: invalid label name for grouping: \"a\\xc5z\""),
     ("sum by (a) (b) by (c)", "1:16: parse error: unexpected <by>"),
     ("sum()", "1:1: parse error: no arguments for aggregate expression provided"),
     (

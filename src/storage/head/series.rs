@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU32;
 
 use super::blocks::Blocks;
 use super::buffer::{AppendBuffer, EncodedSamples};
+use crate::model::histogram_reset::mark_continuations;
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, SeriesData};
 use crate::storage::window::{Day, Window};
@@ -231,7 +232,8 @@ fn read_start_timestamps(starts: &[(i64, i64)], out: &mut SeriesData) {
     }
 }
 
-/// Histograms in order, the latest arrival of each timestamp; a float at the same time wins.
+/// Histograms in order, the latest arrival of each timestamp; a float at the same time wins. What is
+/// flushed is read this way, too, so that hints are stored.
 fn read_histograms(arrived: &[HistogramPoint], out: &mut SeriesData) {
     let mut points: Vec<&HistogramPoint> = arrived.iter().collect();
     points.sort_by_key(|point| point.timestamp);
@@ -241,4 +243,5 @@ fn read_histograms(arrived: &[HistogramPoint], out: &mut SeriesData) {
             out.histograms.push((*point).clone());
         }
     }
+    mark_continuations(&mut out.histograms, &out.timestamps);
 }

@@ -40,6 +40,7 @@ pub(super) fn evaluate(
     }
     let mut chosen: Vec<Vec<usize>> = vec![Vec::new(); grid.steps];
     for (step, chosen) in chosen.iter_mut().enumerate() {
+        context.budget.check()?;
         for rows in &members {
             choose(aggregate, param[step], rows, &block.rows, step, chosen, notes);
         }

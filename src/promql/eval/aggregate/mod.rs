@@ -10,7 +10,7 @@ mod values;
 use hashbrown::HashMap;
 
 use crate::model::Labels;
-use crate::model::labels::{METRIC_NAME, push_label};
+use crate::model::labels::{METRIC_NAME, QuotedBytes, push_label};
 
 use super::super::annotations::Notes;
 use super::super::ast::{Aggregate, AggregateOp};
@@ -19,7 +19,7 @@ use super::block::{Block, Row, is_metadata};
 use super::context::{Context, unwrap_parens};
 use super::grid::Grid;
 use super::select::pipeline;
-use super::{invariant, scalar, string, vector};
+use super::{invariant, label_name, scalar, vector};
 
 /// Evaluates an aggregation.
 pub(crate) fn evaluate(
@@ -41,7 +41,10 @@ pub(crate) fn evaluate(
             choose::evaluate(context, aggregate, &param, block, grid, notes)
         }
         CountValues => {
-            let label = aggregate.param.as_ref().map_or("", string);
+            let label = aggregate.param.as_ref().map_or(Err([].as_slice()), label_name);
+            let label = label.map_err(|bytes| {
+                QueryError::Execution(format!("invalid label name {}", QuotedBytes(bytes)))
+            })?;
             let block = vector(context, &aggregate.expr, grid, notes)?;
             values::count(context, aggregate, label, &block, grid)
         }

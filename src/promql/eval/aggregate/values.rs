@@ -5,12 +5,10 @@ use std::borrow::Cow;
 use hashbrown::HashMap;
 
 use crate::model::buckets::{negative_buckets, positive_buckets, zero_bucket};
-use crate::model::labels::Quoted;
 use crate::model::{FloatHistogram, Labels};
 
 use super::super::super::ast::Aggregate;
 use super::super::super::error::QueryError;
-use super::super::super::functions::labels::is_label_name;
 use super::super::super::functions::number::{go_fixed, go_general};
 use super::super::block::{Block, Row, is_absent};
 use super::super::context::Context;
@@ -25,9 +23,6 @@ pub(super) fn count(
     block: &Block,
     grid: Grid,
 ) -> Result<Block, QueryError> {
-    if !is_label_name(label) {
-        return Err(QueryError::Execution(format!("invalid label name {}", Quoted(label))));
-    }
     let mut names = aggregate.grouping.clone();
     if !aggregate.without {
         names.push(label.to_owned());
@@ -35,6 +30,7 @@ pub(super) fn count(
     let mut grouping = Grouping { names: &names, ..Grouping::new(context, aggregate) };
     let mut rows: Vec<Row> = Vec::new();
     for row in &block.rows {
+        context.budget.check()?;
         let mut groups: HashMap<Key, usize> = HashMap::new();
         for step in 0..row.values.len() {
             let Some(key) = key_at(row, step) else { continue };

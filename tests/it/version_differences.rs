@@ -1,0 +1,97 @@
+//! The rules by which a difference from another version of Prometheus is explained.
+//!
+//! In: an expression and both answers. Out: the name of a class that docs/promql-differences.md
+//! describes. A rule is asked only where the reference evaluator gives what we give.
+
+use super::random_queries::Answer;
+
+/// A rule: its class, which names the version that explains it, and when it applies.
+struct Rule {
+    class: &'static str,
+    /// Whether it is about servers older than 3.0 only.
+    only_old: bool,
+    applies: fn(&str, &Answer, &Answer) -> bool,
+}
+
+fn has(query: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| query.contains(part))
+}
+
+fn sees_many_to_one(theirs: &Answer, ours: &Answer) -> bool {
+    theirs.is_success && ours.error.starts_with("multiple matches for labels")
+}
+
+/// Functions whose last digit depends on the mathematical library.
+const MATH: &[&str] = &["exp(", "ln(", "log", "sin", "cos", "tan", " ^ "];
+/// Where a last digit becomes more.
+const MAGNIFIERS: &[&str] =
+    &[" % ", "floor(", "ceil(", "round(", " == ", " != ", " < ", " > ", " <= ", " >= "];
+
+/// What changed between 2.42 and 3.14.
+const RULES: &[Rule] = &[
+    Rule {
+        class: "filters check for many-to-one matching (3.9.0)",
+        only_old: false,
+        applies: |_, theirs, ours| sees_many_to_one(theirs, ours),
+    },
+    Rule {
+        class: "mad_over_time of NaN is NaN (3.14.0)",
+        only_old: false,
+        applies: |query, _, _| has(query, &["mad_over_time("]),
+    },
+    Rule {
+        class: "atan2 drops the metric name (2.47.0)",
+        only_old: true,
+        applies: |query, _, _| has(query, &[" atan2 "]),
+    },
+    Rule {
+        class: "extrapolation is constrained (2.51.0)",
+        only_old: true,
+        applies: |query, _, _| has(query, &["rate(", "increase("]),
+    },
+    Rule {
+        class: "ranges with @ under functions of the evaluation time (2.51.0)",
+        only_old: true,
+        applies: |query, _, _| has(query, &["predict_linear("]) && query.contains(" @ "),
+    },
+    Rule {
+        class: "stddev and stdvar of infinities (3.0.0)",
+        only_old: true,
+        applies: |query, _, _| has(query, &["stddev", "stdvar"]),
+    },
+    Rule {
+        class: "round drops the metric name (2.55.1)",
+        only_old: true,
+        applies: |query, _, _| has(query, &["round("]),
+    },
+    Rule {
+        class: "histogram_quantile is less inaccurate (2.49.0)",
+        only_old: true,
+        applies: |query, _, _| has(query, &["histogram_quantile("]),
+    },
+    Rule {
+        class: "last digits of a mathematical function, magnified",
+        only_old: false,
+        applies: |query, _, _| has(query, MATH) && has(query, MAGNIFIERS),
+    },
+];
+
+/// The class of a difference, if it has one.
+pub fn explanation(
+    is_old: bool,
+    query: &str,
+    theirs: &Answer,
+    ours: &Answer,
+) -> Option<&'static str> {
+    let applies = |rule: &&Rule| (is_old || !rule.only_old) && (rule.applies)(query, theirs, ours);
+    RULES.iter().find(applies).map(|rule| rule.class)
+}
+
+#[test]
+fn every_class_is_documented() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/promql-differences.md");
+    let text = std::fs::read_to_string(path).expect("the document is there");
+    for Rule { class, .. } in RULES {
+        assert!(text.contains(class), "{class:?} is not in docs/promql-differences.md");
+    }
+}

@@ -1,0 +1,94 @@
+//! A few series, with everything that can be unusual about samples: gaps, resets, stale markers, NaN
+//! and infinities.
+
+use std::collections::BTreeMap;
+
+use super::histogram::Histo;
+
+/// Labels of a series, the metric name among them.
+pub type Labels = BTreeMap<String, String>;
+
+/// A number or a histogram.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Point {
+    /// A number.
+    Float(f64),
+    /// A native histogram.
+    Histogram(Histo),
+    /// The end of a series, until it comes back.
+    Stale,
+}
+
+/// A series and its samples, (ms, value), ascending.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// Its labels.
+    pub labels: Labels,
+    /// Its samples.
+    pub samples: Vec<(i64, Point)>,
+}
+
+/// Milliseconds between two samples.
+pub const INTERVAL_MS: i64 = 10_000;
+/// Samples of a series, gaps included.
+pub const SAMPLES: i64 = 60;
+
+/// The series, their first samples `shift_ms` after `start_ms`; native histograms if asked for.
+pub fn series(start_ms: i64, shift_ms: i64, histograms: bool) -> Vec<Series> {
+    let mut all = Vec::new();
+    let mut add = |name: &str, pairs: &[(&str, &str)], value: &dyn Fn(i64) -> Option<Point>| {
+        let mut labels: Labels =
+            pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        labels.insert("__name__".to_owned(), name.to_owned());
+        let time = |at: i64| start_ms + shift_ms + at * INTERVAL_MS;
+        let samples = (0..SAMPLES).filter_map(|at| Some((time(at), value(at)?)));
+        all.push(Series { labels, samples: samples.collect() });
+    };
+    let float = |value: f64| Some(Point::Float(value));
+    for (number, (job, instance)) in
+        [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2"), ("c", "3")].into_iter().enumerate()
+    {
+        let n = number as i64;
+        let labels = [("job", job), ("instance", instance)];
+        // Counters that start anew every 17 + n samples, with gaps.
+        add("c_total", &labels, &|at| match at {
+            _ if n == 1 && (20..26).contains(&at) => None,
+            _ if n == 3 && at == 40 => Some(Point::Stale),
+            _ if n == 3 && at > 40 && at < 50 => None,
+            _ => float(((at % (17 + n)) * (n + 2)) as f64 + 0.5 * n as f64),
+        });
+        // Gauges that wander, one of them out of bounds.
+        add("g", &labels, &|at| match at {
+            _ if n == 2 && at % 9 == 4 => float(f64::NAN),
+            _ if n == 4 && at % 11 == 5 => float(f64::INFINITY),
+            _ if n == 4 && at % 13 == 7 => float(f64::NEG_INFINITY),
+            _ if n == 0 && (30..33).contains(&at) => None,
+            _ => float(((at * at * (n + 3) + 5 * n) % 37 - 12) as f64 * 0.75 + n as f64 * 0.125),
+        });
+    }
+    for (job, offset) in [("a", 1.0), ("b", 2.0)] {
+        add("one", &[("job", job)], &|at| float(offset + (at / 20) as f64));
+        for (bucket, le) in ["0.1", "1", "10", "+Inf"].into_iter().enumerate() {
+            let labels = [("job", job), ("le", le)];
+            add("h_bucket", &labels, &|at| {
+                float((at * (bucket as i64 + 1) * (bucket as i64 + 2)) as f64 * offset)
+            });
+        }
+        if histograms {
+            let histogram = |at: i64| {
+                let at = at % 23;
+                Point::Histogram(Histo::new(&[
+                    (0, at as f64 * offset),
+                    (1, 2.0 * at as f64),
+                    (2 + at / 10, at as f64),
+                ]))
+            };
+            add("nh", &[("job", job)], &|at| (at % 31 != 30).then(|| histogram(at)));
+            add("mixed", &[("job", job)], &|at| match at % 12 {
+                0..6 => Some(histogram(at)),
+                _ => float(at as f64),
+            });
+        }
+    }
+    all
+}

@@ -1,0 +1,278 @@
+//! Functions over the samples of a range.
+
+use super::data::Point;
+use super::evaluate::{Query, Range};
+use super::histogram::Histo;
+
+/// The floats of a range, (ms, value).
+pub fn floats(range: &Range) -> Vec<(i64, f64)> {
+    let float = |(time, point): &(i64, Point)| match point {
+        Point::Float(value) => Some((*time, *value)),
+        _ => None,
+    };
+    range.samples.iter().filter_map(float).collect()
+}
+
+fn histograms(range: &Range) -> Vec<(i64, Histo)> {
+    let histogram = |(time, point): &(i64, Point)| match point {
+        Point::Histogram(histogram) => Some((*time, histogram.clone())),
+        _ => None,
+    };
+    range.samples.iter().filter_map(histogram).collect()
+}
+
+/// What function `name` makes of a range that is not empty; `time` is the evaluation time, `params`
+/// its scalar arguments. Floats and histograms together mostly give nothing.
+pub fn apply(
+    query: &Query<'_>,
+    name: &str,
+    range: &Range,
+    params: &[f64],
+    time: i64,
+) -> Option<Point> {
+    let (floats, histograms) = (floats(range), histograms(range));
+    let values: Vec<f64> = floats.iter().map(|(_, value)| *value).collect();
+    let seconds = |ms: i64| ms as f64 / 1000.0;
+    match name {
+        "count_over_time" => return Some(Point::Float(range.samples.len() as f64)),
+        "present_over_time" => return Some(Point::Float(1.0)),
+        "last_over_time" => return range.samples.last().map(|(_, point)| point.clone()),
+        "first_over_time" => return range.samples.first().map(|(_, point)| point.clone()),
+        "ts_of_last_over_time" => {
+            return range.samples.last().map(|(at, _)| Point::Float(seconds(*at)));
+        }
+        "ts_of_first_over_time" => {
+            return range.samples.first().map(|(at, _)| Point::Float(seconds(*at)));
+        }
+        _ => {}
+    }
+    if !histograms.is_empty() {
+        return with_histograms(query, name, range, &floats, &histograms);
+    }
+    let count = values.len() as f64;
+    let result = match name {
+        "sum_over_time" => sum(&values),
+        "avg_over_time" => mean(&values),
+        "min_over_time" => least(&values),
+        "max_over_time" => -least(&negative(&values)),
+        "stdvar_over_time" => variance(&values),
+        "stddev_over_time" => variance(&values).sqrt(),
+        "quantile_over_time" => quantile(params[0], &values),
+        "mad_over_time" => {
+            if values.iter().any(|value| value.is_nan()) {
+                return Some(Point::Float(f64::NAN));
+            }
+            let median = quantile(0.5, &values);
+            let distances: Vec<f64> = values.iter().map(|value| (value - median).abs()).collect();
+            quantile(0.5, &distances)
+        }
+        "ts_of_min_over_time" => seconds(time_of_least(&floats)),
+        "ts_of_max_over_time" => {
+            let negative: Vec<_> = floats.iter().map(|(at, value)| (*at, -value)).collect();
+            seconds(time_of_least(&negative))
+        }
+        "changes" => pairs(&values, |a, b| a != b && !(a.is_nan() && b.is_nan())),
+        "resets" => pairs(&values, |a, b| b < a),
+        _ if count < 2.0 => return None,
+        "rate" => extrapolated(range, &floats, true)? / seconds(range.end - range.start),
+        "increase" => extrapolated(range, &floats, true)?,
+        "delta" => extrapolated(range, &floats, false)?,
+        "irate" | "idelta" => last_two(&floats, name == "irate"),
+        "deriv" => regression(&floats, floats[0].0).0,
+        "predict_linear" => {
+            let (slope, intercept) = regression(&floats, time);
+            slope * params[0] + intercept
+        }
+        "double_exponential_smoothing" => smoothed(&values, params[0], params[1]),
+        other => panic!("the reference does not know {other}"),
+    };
+    Some(Point::Float(result))
+}
+
+/// The functions that histograms, or histograms among floats, have a meaning for.
+fn with_histograms(
+    query: &Query<'_>,
+    name: &str,
+    range: &Range,
+    floats: &[(i64, f64)],
+    histograms: &[(i64, Histo)],
+) -> Option<Point> {
+    match name {
+        "sum_over_time" | "avg_over_time" | "rate" | "increase" | "delta" if !floats.is_empty() => {
+            None
+        }
+        "sum_over_time" => Some(Point::Histogram(total(histograms))),
+        "avg_over_time" => {
+            Some(Point::Histogram(total(histograms).divided(histograms.len() as f64)))
+        }
+        "rate" | "increase" if histograms.len() < 2 => None,
+        "rate" | "increase" => {
+            let increase = increase_of_histograms(range, histograms);
+            let seconds =
+                if name == "rate" { (range.end - range.start) as f64 / 1000.0 } else { 1.0 };
+            Some(Point::Histogram(increase.divided(seconds)))
+        }
+        _ => {
+            query.is_open.set(true);
+            None
+        }
+    }
+}
+
+fn total(histograms: &[(i64, Histo)]) -> Histo {
+    histograms.iter().fold(Histo::default(), |sum, (_, histogram)| sum.plus(histogram, 1.0))
+}
+
+fn increase_of_histograms(range: &Range, histograms: &[(i64, Histo)]) -> Histo {
+    let (first, last) = (&histograms[0], &histograms[histograms.len() - 1]);
+    let mut increase = last.1.plus(&first.1, -1.0);
+    for pair in histograms.windows(2) {
+        if pair[1].1.is_reset_after(&pair[0].1) {
+            increase = increase.plus(&pair[0].1, 1.0);
+        }
+    }
+    let zero =
+        (increase.count > 0.0 && first.1.count >= 0.0).then(|| first.1.count / increase.count);
+    increase.times(stretch(range, histograms.len(), first.0, last.0, zero))
+}
+
+/// The sum, with what rounding loses added in the end (Neumaier).
+pub fn sum(values: &[f64]) -> f64 {
+    let (mut sum, mut lost) = (0.0f64, 0.0f64);
+    for value in values {
+        let next = sum + value;
+        if next.is_finite() {
+            lost +=
+                if sum.abs() >= value.abs() { (sum - next) + value } else { (value - next) + sum };
+        } else {
+            lost = 0.0;
+        }
+        sum = next;
+    }
+    sum + lost
+}
+
+/// The arithmetic mean.
+pub fn mean(values: &[f64]) -> f64 {
+    sum(values) / values.len() as f64
+}
+
+/// The least value; NaN only when there is nothing else.
+pub fn least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NAN, f64::min)
+}
+
+fn negative(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|value| -value).collect()
+}
+
+/// The time of the least value, of equals the last; NaN only when there is nothing else.
+fn time_of_least(floats: &[(i64, f64)]) -> i64 {
+    let least = floats.iter().fold(floats[0], |least, sample| {
+        if sample.1 <= least.1 || least.1.is_nan() { *sample } else { least }
+    });
+    least.0
+}
+
+/// The mean square of the distances from the mean.
+pub fn variance(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    let squares: Vec<f64> = values.iter().map(|value| (value - mean) * (value - mean)).collect();
+    self::mean(&squares)
+}
+
+/// The value below which a share `phi` lies, between neighbours in proportion; NaN is the least.
+pub fn quantile(phi: f64, values: &[f64]) -> f64 {
+    if values.is_empty() || phi.is_nan() {
+        return f64::NAN;
+    }
+    if !(0.0..=1.0).contains(&phi) {
+        return if phi < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| match (a.is_nan(), b.is_nan()) {
+        (false, false) => a.total_cmp(b),
+        (a, b) => b.cmp(&a),
+    });
+    let rank = phi * (sorted.len() - 1) as f64;
+    let (lower, weight) = (rank.floor() as usize, rank - rank.floor());
+    let upper = (lower + 1).min(sorted.len() - 1);
+    sorted[lower] * (1.0 - weight) + sorted[upper] * weight
+}
+
+fn pairs(values: &[f64], happened: impl Fn(f64, f64) -> bool) -> f64 {
+    values.windows(2).filter(|pair| happened(pair[0], pair[1])).count() as f64
+}
+
+/// The change over the whole range, of which the samples show a part. A counter only grows: where
+/// it fell it began anew, and it began at zero.
+fn extrapolated(range: &Range, floats: &[(i64, f64)], is_counter: bool) -> Option<f64> {
+    let (first, last) = (floats.first()?, floats.last()?);
+    let mut change = last.1 - first.1;
+    for pair in floats.windows(2) {
+        if is_counter && pair[1].1 < pair[0].1 {
+            change += pair[0].1;
+        }
+    }
+    let zero = (is_counter && change > 0.0 && first.1 >= 0.0).then(|| first.1 / change);
+    Some(change * stretch(range, floats.len(), first.0, last.0, zero))
+}
+
+/// By how much the change between the first and last sample is stretched to the edges of the range:
+/// up to an edge that is near, else half the distance between samples; and not below zero, which
+/// was `zero` times the sampled stretch before the first sample.
+fn stretch(range: &Range, count: usize, first: i64, last: i64, zero: Option<f64>) -> f64 {
+    let seconds = |ms: i64| ms as f64 / 1000.0;
+    let sampled = seconds(last - first);
+    let between = sampled / (count - 1) as f64;
+    let within_reach =
+        |distance: f64| if distance >= between * 1.1 { between / 2.0 } else { distance };
+    let mut before = within_reach(seconds(first - range.start));
+    let after = within_reach(seconds(range.end - last));
+    if let Some(zero) = zero {
+        before = before.min(sampled * zero);
+    }
+    (sampled + before + after) / sampled
+}
+
+fn last_two(floats: &[(i64, f64)], is_rate: bool) -> f64 {
+    let [.., before, last] = floats else { panic!("two samples at least") };
+    if !is_rate {
+        return last.1 - before.1;
+    }
+    let change = if last.1 < before.1 { last.1 } else { last.1 - before.1 };
+    change / ((last.0 - before.0) as f64 / 1000.0)
+}
+
+/// Slope and value at `at` of the line that fits best.
+fn regression(floats: &[(i64, f64)], at: i64) -> (f64, f64) {
+    let first = floats[0].1;
+    if floats.iter().all(|(_, value)| *value == first) {
+        return if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) };
+    }
+    let xs: Vec<f64> = floats.iter().map(|(time, _)| (time - at) as f64 / 1000.0).collect();
+    let ys: Vec<f64> = floats.iter().map(|(_, value)| *value).collect();
+    let products = |a: &[f64], b: &[f64]| {
+        let products: Vec<f64> = a.iter().zip(b).map(|(a, b)| a * b).collect();
+        sum(&products)
+    };
+    let count = xs.len() as f64;
+    let covariance = products(&xs, &ys) - sum(&xs) * sum(&ys) / count;
+    let variance = products(&xs, &xs) - sum(&xs) * sum(&xs) / count;
+    let slope = covariance / variance;
+    (slope, sum(&ys) / count - slope * sum(&xs) / count)
+}
+
+/// Double exponential smoothing: a level and a trend, each a mixture of new and old.
+fn smoothed(values: &[f64], level_factor: f64, trend_factor: f64) -> f64 {
+    let (mut level, mut trend) = (values[0], values[1] - values[0]);
+    let mut before = 0.0;
+    for (at, value) in values.iter().enumerate().skip(1) {
+        if at > 1 {
+            trend = trend_factor * (level - before) + (1.0 - trend_factor) * trend;
+        }
+        before = level;
+        level = level_factor * value + (1.0 - level_factor) * (level + trend);
+    }
+    level
+}
