@@ -2,18 +2,21 @@
 //! complete answer to it, over a store with fixed content and a clock that stands still.
 //!
 //! A golden file is the request (`METHOD TARGET`, header lines, an empty line, the body if any), a
-//! line `---`, and the answer in the same form. To take new answers over, run the test with
+//! line `---`, and the answer in the same form. Files are taken in the order of their names: what the
+//! `alertmanager_` ones post, later ones see. To take new answers over, run the test with
 //! `TIDEWATCH_UPDATE_GOLDENS=1` and review the difference.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use http_body_util::BodyExt;
 use hyper::Request;
 use tempfile::TempDir;
+use tidewatch::http::alertmanager::AlertmanagerState;
 use tidewatch::http::{self, BuildInfo, HttpOptions, HttpState, LifecycleOrder, LiveConfig};
 use tidewatch::ingest::{Ingest, WriteMode};
 use tidewatch::model::histogram::IntHistogram;
@@ -22,6 +25,8 @@ use tidewatch::model::{
     BucketSpan, Clock, Exemplar, Histogram, Labels, ManualClock, MetricMetadata, MetricType,
     Sample, SeriesEntry, Timestamp, WriteBatch, stale_nan,
 };
+use tidewatch::notify::deliver::{Deliver, Notification, Outcome};
+use tidewatch::notify::service::{HISTORY_RETENTION, Notifier, NotifierOptions};
 use tidewatch::promql::{Engine, EngineOptions};
 use tidewatch::runtime::CpuPool;
 use tidewatch::storage::{Store, StoreOptions};
@@ -50,7 +55,8 @@ async fn server_with(options: HttpOptions) -> Server {
     fill(&Ingest::new(Arc::clone(&store))).await;
     let engine = Engine::new(EngineOptions { clock: Arc::clone(&clock), ..Default::default() });
     let pool = CpuPool::new("golden", 2, 64).expect("pool");
-    let state = HttpState::new(Arc::new(engine), pool, clock, Registry::new(), options, None);
+    let state =
+        HttpState::new(Arc::new(engine), pool, Arc::clone(&clock), Registry::new(), options, None);
     state.set_live_config(LiveConfig {
         flags: BTreeMap::from([("listen".into(), "127.0.0.1:9090".into())]),
         retention: "15d".into(),
@@ -59,8 +65,39 @@ async fn server_with(options: HttpOptions) -> Server {
         reload_ok: true,
         loaded_at: Timestamp(NOW - 1000),
     });
+    let alerting = alerting(&store, &clock);
     state.open(store);
-    Server { router: http::router(state.clone(), Router::new()), state, _dir: dir }
+    Server { router: http::router(state.clone(), alerting), state, _dir: dir }
+}
+
+/// Receives every message and says nothing.
+struct Silent;
+
+impl Deliver for Silent {
+    fn deliver(&self, _: &Notification, _: Duration) -> Outcome {
+        Outcome::Delivered { data: None, note: String::new() }
+    }
+}
+
+/// Alertmanager's API, with one receiver that has no address.
+fn alerting(store: &Arc<Store>, clock: &Arc<dyn Clock>) -> Router {
+    let text = "{route: {receiver: team, group_by: [alertname]}, receivers: [{name: team}]}";
+    let config = tidewatch::notify::config::parse(Path::new("alertmanager.yml"), text);
+    let notifier = Notifier::start(NotifierOptions {
+        config: Arc::new(config.expect("valid")),
+        deliver: Arc::new(Silent),
+        clock: Arc::clone(clock),
+        store: Arc::clone(store),
+        history_retention: HISTORY_RETENTION,
+        id_seed: 1,
+    });
+    http::alertmanager::router(AlertmanagerState {
+        notifier: notifier.expect("starts"),
+        pool: CpuPool::new("golden-alerts", 1, 8).expect("pool"),
+        build: Arc::new(http_options().build),
+        started_at: clock.now(),
+        clock: Arc::clone(clock),
+    })
 }
 
 fn http_options() -> HttpOptions {
