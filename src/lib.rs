@@ -23,4 +23,5 @@ pub mod statsd;
 pub mod storage;
 pub mod telemetry;
 pub mod template;
+pub mod tls;
 pub mod url_text;

@@ -7,11 +7,10 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use super::answer::{Login, Version};
 use super::error::PollError;
-use super::options::{Auth, InstanceOptions, TlsOptions};
+use super::options::{Auth, InstanceOptions};
 
 /// Largest answer taken, in bytes: a page has at most a hundred entries of some kilobytes.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
@@ -82,7 +81,7 @@ impl Client {
             .max_redirects(0) // a login page is not an answer
             .max_redirects_will_error(false)
             .proxy(proxy)
-            .tls_config(tls(&options.tls).map_err(PollError::Options)?)
+            .tls_config(options.tls.client().map_err(PollError::Options)?)
             .build()
             .new_agent();
         Ok(Client { agent, options, api: None, token: None, requests: 0 })
@@ -218,47 +217,6 @@ fn check(path: &str, raw: &Raw) -> Result<(), PollError> {
             let body = raw.body.chars().take(EXCERPT_CHARS).collect();
             Err(PollError::Status { path, status, body })
         }
-    }
-}
-
-pub(crate) fn tls(options: &TlsOptions) -> Result<TlsConfig, String> {
-    let mut builder = TlsConfig::builder().disable_verification(options.insecure_skip_verify);
-    if let Some(path) = &options.ca_file {
-        let certificates = pem_items(path)?.into_iter().filter_map(certificate).collect();
-        builder = builder.root_certs(RootCerts::Specific(std::sync::Arc::new(certificates)));
-    }
-    if let (Some(cert), Some(key)) = (&options.cert_file, &options.key_file) {
-        let chain: Vec<Certificate> =
-            pem_items(cert)?.into_iter().filter_map(certificate).collect();
-        let key = pem_items(key)?.into_iter().find_map(private_key);
-        let key = key.ok_or_else(|| "key_file holds no private key".to_owned())?;
-        builder = builder.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
-    }
-    Ok(builder.build())
-}
-
-fn pem_items(path: &std::path::Path) -> Result<Vec<PemItem<'static>>, String> {
-    let bytes =
-        std::fs::read(path).map_err(|error| format!("reading {}: {error}", path.display()))?;
-    let items: Result<Vec<_>, _> = parse_pem(&bytes).collect();
-    let items = items.map_err(|error| format!("{} is not PEM: {error}", path.display()))?;
-    if items.is_empty() {
-        return Err(format!("{} holds no PEM blocks", path.display()));
-    }
-    Ok(items)
-}
-
-fn certificate(item: PemItem<'static>) -> Option<Certificate<'static>> {
-    match item {
-        PemItem::Certificate(certificate) => Some(certificate),
-        _ => None,
-    }
-}
-
-fn private_key(item: PemItem<'static>) -> Option<PrivateKey<'static>> {
-    match item {
-        PemItem::PrivateKey(key) => Some(key),
-        _ => None,
     }
 }
 

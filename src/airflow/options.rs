@@ -1,11 +1,11 @@
 //! What one watched instance is told; the configuration builds these values.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::RegexSet;
 
 use crate::secret::Secret;
+use crate::tls::TlsOptions;
 
 /// One Airflow instance to watch.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,19 +51,6 @@ pub enum Auth {
     },
     /// A bearer token that somebody else renews.
     Token(Secret),
-}
-
-/// TLS of one instance.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TlsOptions {
-    /// PEM file of the authorities to trust instead of the built-in ones.
-    pub ca_file: Option<PathBuf>,
-    /// PEM file of the own certificate chain.
-    pub cert_file: Option<PathBuf>,
-    /// PEM file of its key.
-    pub key_file: Option<PathBuf>,
-    /// Whether any certificate is taken.
-    pub insecure_skip_verify: bool,
 }
 
 /// Names with `*` (any characters) and `?` (one character).

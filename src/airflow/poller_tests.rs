@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::super::client::Api;
 use super::super::fake_server::FakeServer;
-use super::super::options::{Auth, DagFilter, TlsOptions};
+use super::super::options::{Auth, DagFilter};
 use super::super::test_data::{captured, clock, ms, task};
 use super::*;
 use crate::model::{ManualClock, Matcher, Selector, SeriesData, is_stale_nan};
 use crate::secret::Secret;
 use crate::storage::StoreOptions;
+use crate::tls::TlsOptions;
 
 pub(super) struct Watch {
     pub(super) server: FakeServer,

@@ -15,11 +15,11 @@ use std::time::Duration;
 pub use metrics::families;
 use target::Target;
 
-use crate::airflow::options::TlsOptions;
 use crate::model::{Alert, Labels};
 use crate::relabel::{Step, apply};
 use crate::rules::AlertSink;
 use crate::secret::Secret;
+use crate::tls::TlsOptions;
 
 /// Most alerts that wait for one Alertmanager; the oldest are dropped beyond it
 /// (`--alertmanager.notification-queue-capacity`).

@@ -166,7 +166,7 @@ fn agent(options: &AlertmanagerOptions) -> Result<Agent, String> {
         .timeout_global(Some(options.timeout))
         .user_agent(concat!("tidewatch/", env!("CARGO_PKG_VERSION")))
         .proxy(proxy.map_err(|error| format!("proxy_url: {error}"))?)
-        .tls_config(crate::airflow::client::tls(&options.tls)?)
+        .tls_config(options.tls.client()?)
         .build()
         .new_agent())
 }

@@ -9,9 +9,10 @@ use serde::Deserialize;
 use super::error::ConfigError;
 use super::raw::PromDuration;
 use crate::airflow::InstanceOptions;
-use crate::airflow::options::{Auth, DagFilter, Patterns, Sla, TlsOptions};
+use crate::airflow::options::{Auth, DagFilter, Patterns, Sla};
 use crate::model::Labels;
 use crate::secret::Secret;
+use crate::tls::TlsOptions;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(15);
 const INVENTORY_INTERVAL: Duration = Duration::from_secs(60);

@@ -10,11 +10,11 @@ use serde::de::IgnoredAny;
 use super::error::ConfigError;
 use super::raw::PromDuration;
 use super::relabel::Relabel;
-use crate::airflow::options::TlsOptions;
 use crate::alert_sender::{Access, AlertmanagerOptions, SenderOptions};
 use crate::model::Labels;
 use crate::relabel::{Step, apply};
 use crate::secret::Secret;
+use crate::tls::TlsOptions;
 
 /// How long a delivery may take unless the configuration says otherwise (as in Prometheus).
 const TIMEOUT: Duration = Duration::from_secs(10);

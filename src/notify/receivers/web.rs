@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Deserialize;
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Proxy, Timeout};
 
 use super::mail::Mail;
@@ -19,6 +19,7 @@ use crate::notify::config::{
     EmailConfig, HttpConfig, Oauth2Config, Secret, TlsConfig as TlsSection, TlsVersion,
 };
 use crate::notify::deliver::FailureKind;
+use crate::tls::{self, Pem};
 
 /// How much of an answer is read, in bytes: enough for what receivers say.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
@@ -66,7 +67,7 @@ impl Network {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(proxy)
-            .tls_config(tls(&http.tls_config)?);
+            .tls_config(tls_of(&http.tls_config)?);
         Ok(agent.build().new_agent())
     }
 
@@ -260,7 +261,7 @@ fn proxy(url: &Secret, no_proxy: &str) -> Result<Proxy, Trouble> {
     builder.build().map_err(bad)
 }
 
-fn tls(section: &TlsSection) -> Result<TlsConfig, Trouble> {
+fn tls_of(section: &TlsSection) -> Result<TlsConfig, Trouble> {
     let bad = |why: String| Trouble::lasting(FailureKind::Other, format!("tls_config: {why}"));
     let needs_other = !section.server_name.is_empty()
         || section.max_version.is_some_and(|v| v < TlsVersion::V13)
@@ -269,29 +270,15 @@ fn tls(section: &TlsSection) -> Result<TlsConfig, Trouble> {
         let why = "server_name, min_version TLS13 and max_version are supported for mail only";
         return Err(bad(why.to_owned()));
     }
-    let mut builder = TlsConfig::builder().disable_verification(section.insecure_skip_verify);
-    if let Some(ca) = &section.ca {
-        let pem = read(ca)?;
-        let certs = certificates(&pem).map_err(|why| bad(format!("ca: {why}")))?;
-        builder = builder.root_certs(RootCerts::new_with_certs(&certs));
-    }
-    if let (Some(cert), Some(key)) = (&section.cert, &section.key) {
-        let chain = certificates(&read(cert)?).map_err(|why| bad(format!("cert: {why}")))?;
-        let key = PrivateKey::from_pem(read(key)?.as_bytes());
-        let key = key.map_err(|error| bad(format!("key: {error}")))?;
-        builder = builder.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
-    }
-    Ok(builder.build())
-}
-
-fn certificates(pem: &str) -> Result<Vec<Certificate<'static>>, String> {
-    let mut all = Vec::new();
-    for item in parse_pem(pem.as_bytes()) {
-        if let PemItem::Certificate(certificate) = item.map_err(|e| e.to_string())? {
-            all.push(certificate);
-        }
-    }
-    if all.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(all) }
+    let pem = |name: &str, secret: &Secret| -> Result<Pem, Trouble> {
+        Ok(Pem { name: name.to_owned(), text: read(secret)?.into_bytes() })
+    };
+    let ca = section.ca.as_ref().map(|ca| pem("ca", ca)).transpose()?;
+    let own = match (&section.cert, &section.key) {
+        (Some(cert), Some(key)) => Some((pem("cert", cert)?, pem("key", key)?)),
+        _ => None,
+    };
+    tls::client(section.insecure_skip_verify, ca, own).map_err(bad)
 }
 
 fn unsendable(error: ureq::http::Error) -> Trouble {
