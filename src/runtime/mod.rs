@@ -4,11 +4,13 @@
 //! knows what the work is about.
 
 mod cpu_pool;
+mod memory;
 mod shutdown;
 mod signal;
 mod task;
 
 pub use cpu_pool::{CpuPool, CpuPoolStats, Overloaded};
+pub use memory::give_back_memory;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use signal::{Signal, Signals};
 pub use task::{Tasks, spawn};

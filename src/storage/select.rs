@@ -9,22 +9,31 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use roaring::RoaringBitmap;
+use thread_local::ThreadLocal;
 
 use super::cache::ReadCache;
+use super::chunk::CodecError;
 use super::error::StorageError;
 use super::head::series::WindowCopy;
 use super::index::resolve;
 use super::merge::append_piece;
+use super::pack::ChunkRef;
 use super::partition::{Partition, View};
+use super::scratch::{Scratch, StoredWindow};
 use super::store::Inner;
+use super::window::Day;
 use crate::model::source::{Selector, SeriesData, SeriesSet, SeriesSource, SourceError};
 use crate::model::{Exemplar, Labels, Matcher, Timestamp};
 
 /// The series of one selection.
 pub struct SelectedSet {
     series: Vec<SelectedSeries>,
-    partitions: Vec<(Arc<Partition>, Arc<View>)>,
+    /// The flushed windows, by number of the partition and ascending in time.
+    stored: Vec<StoredWindow>,
+    /// Where each partition's windows begin in `stored`; one more than there are partitions.
+    starts: Vec<usize>,
     cache: Arc<ReadCache>,
+    scratch: ThreadLocal<RefCell<Scratch>>,
     start: i64,
     end: i64,
 }
@@ -35,6 +44,14 @@ struct SelectedSeries {
     head: Vec<WindowCopy>,
     /// (index of the partition, series id in it), ascending by day.
     stored: Vec<(u32, u32)>,
+    /// A partition in which the head knows it, and its id there.
+    known: Option<(Day, u32)>,
+}
+
+impl SelectedSeries {
+    fn new(labels: Labels) -> SelectedSeries {
+        SelectedSeries { labels, head: Vec::new(), stored: Vec::new(), known: None }
+    }
 }
 
 impl Inner {
@@ -49,24 +66,31 @@ impl Inner {
             let views = self.views(start, end)?;
             (self.select_head(selector.matchers, start, end), views)
         };
+        let joins = !series.is_empty() || partitions.len() > 1;
         let mut by_labels: HashMap<Labels, usize, foldhash::fast::RandomState> = HashMap::default();
         if !partitions.is_empty() {
             by_labels.extend(series.iter().enumerate().map(|(i, s)| (s.labels.clone(), i)));
         }
         for (number, (partition, _)) in partitions.iter().enumerate() {
             let reader = partition.reader()?;
-            for (id, labels) in reader.labels(&resolve(&reader, selector.matchers)?)? {
-                let index = *by_labels.entry(labels).or_insert_with_key(|labels| {
-                    let labels = labels.clone();
-                    series.push(SelectedSeries { labels, head: Vec::new(), stored: Vec::new() });
-                    series.len() - 1
-                });
+            let mut ids = resolve(&reader, selector.matchers)?;
+            ids -= note_known(&mut series, number as u32, partition.day(), &ids);
+            for (id, labels) in reader.cached_labels(&ids, &self.cache)? {
+                let fresh = series.len();
+                let index = match joins {
+                    true => *by_labels.entry(labels.clone()).or_insert(fresh),
+                    false => fresh,
+                };
+                if index == fresh {
+                    series.push(SelectedSeries::new(labels));
+                }
                 series[index].stored.push((number as u32, id));
             }
         }
         series.retain(|s| !s.head.is_empty() || !s.stored.is_empty());
-        series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(SelectedSet { series, partitions, cache: Arc::clone(&self.cache), start, end })
+        // mostly sorted already: a partition numbers the series of a metric by their labels
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(SelectedSet::new(series, &partitions, Arc::clone(&self.cache), (start, end)))
     }
 
     fn select_head(&self, matchers: &[Matcher], start: i64, end: i64) -> Vec<SelectedSeries> {
@@ -74,7 +98,8 @@ impl Inner {
         let selected = snapshots.into_iter().map(|snapshot| {
             let mut head = snapshot.windows;
             head.sort_by_key(|data| data.window);
-            SelectedSeries { labels: snapshot.labels, head, stored: Vec::new() }
+            let known = snapshot.stored;
+            SelectedSeries { head, known, ..SelectedSeries::new(snapshot.labels) }
         });
         selected.collect()
     }
@@ -177,18 +202,47 @@ impl SeriesSource for Inner {
     }
 }
 
-/// Buffers that reading a series needs; one set a thread.
-#[derive(Default)]
-struct Scratch {
-    column: Vec<i64>,
-    piece: SeriesData,
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+/// Notes those of `ids` which the head knows to be its series, and returns them: their labels need
+/// not be read.
+fn note_known(
+    series: &mut [SelectedSeries],
+    partition: u32,
+    day: Day,
+    ids: &RoaringBitmap,
+) -> RoaringBitmap {
+    let mut noted = RoaringBitmap::new();
+    for series in series {
+        let id = series.known.filter(|(known, _)| *known == day).map(|(_, id)| id);
+        if let Some(id) = id.filter(|id| ids.contains(*id)) {
+            series.stored.push((partition, id));
+            noted.insert(id);
+        }
+    }
+    noted
 }
 
 impl SelectedSet {
+    fn new(
+        series: Vec<SelectedSeries>,
+        partitions: &[(Arc<Partition>, Arc<View>)],
+        cache: Arc<ReadCache>,
+        (start, end): (i64, i64),
+    ) -> SelectedSet {
+        let (mut stored, mut starts) = (Vec::new(), vec![0]);
+        for (partition, view) in partitions {
+            stored.extend(StoredWindow::overlapping(partition, view, (start, end)));
+            starts.push(stored.len());
+        }
+        SelectedSet { series, stored, starts, cache, scratch: ThreadLocal::new(), start, end }
+    }
+
+    /// The flushed windows of a partition with their numbers.
+    fn windows_of(&self, partition: u32) -> impl Iterator<Item = (usize, &StoredWindow)> {
+        let number = partition as usize;
+        let range = self.starts[number]..self.starts[number + 1];
+        range.clone().zip(&self.stored[range])
+    }
+
     fn read_series(
         &self,
         series: &SelectedSeries,
@@ -196,20 +250,13 @@ impl SelectedSet {
         out: &mut SeriesData,
     ) -> Result<(), StorageError> {
         for (number, id) in &series.stored {
-            let (partition, view) = &self.partitions[*number as usize];
-            for info in view.overlapping(self.start, self.end) {
-                let Some(first) = info.pack_of(*id) else { continue };
-                let pack = self.cache.pack(partition, info, first)?;
+            for window in self.windows_of(*number) {
+                let Some(first) = window.1.info().pack_of(*id) else { continue };
+                let pack = scratch.pack(&self.cache, window, first)?;
                 let Some(chunk) = pack.find(*id) else { continue };
-                let corrupted = |e| StorageError::corrupted(partition.path(), e);
-                scratch.column.clear();
-                if let Some(column) = chunk.column {
-                    let columns = self.cache.columns(partition, info)?;
-                    columns.decode(column, &mut scratch.column).map_err(corrupted)?;
-                }
-                scratch.piece.clear();
-                chunk.decode_into(&scratch.column, &mut scratch.piece).map_err(corrupted)?;
-                append_piece(out, &scratch.piece);
+                let timestamps = scratch.timestamps(&self.cache, window, chunk.column)?;
+                read_chunk(&chunk, timestamps, out)
+                    .map_err(|e| StorageError::corrupted(window.1.partition().path(), e))?;
             }
         }
         for window in &series.head {
@@ -223,10 +270,9 @@ impl SelectedSet {
     fn read_exemplars(&self, series: &SelectedSeries) -> Result<Vec<Exemplar>, StorageError> {
         let mut exemplars = Vec::new();
         for (number, id) in &series.stored {
-            let (partition, view) = &self.partitions[*number as usize];
-            let infos = view.overlapping(self.start, self.end).iter();
-            for info in infos.filter(|info| info.has_exemplars) {
-                exemplars.extend(partition.read_exemplars(info, *id)?);
+            let windows = self.windows_of(*number).map(|(_, window)| window);
+            for window in windows.filter(|window| window.info().has_exemplars) {
+                exemplars.extend(window.partition().read_exemplars(window.info(), *id)?);
             }
         }
         let rare = series.head.iter().filter_map(|window| window.rare.as_ref());
@@ -236,6 +282,25 @@ impl SelectedSet {
         exemplars.dedup();
         Ok(exemplars)
     }
+}
+
+/// Adds a chunk to `out`, directly when its samples simply follow.
+fn read_chunk(
+    chunk: &ChunkRef<'_>,
+    timestamps: &[i64],
+    out: &mut SeriesData,
+) -> Result<(), CodecError> {
+    let follows = match (out.timestamps.last(), timestamps.first()) {
+        (Some(last), Some(first)) => last < first,
+        _ => true,
+    };
+    if follows && out.histograms.is_empty() && !chunk.has_histograms {
+        return chunk.decode_into(timestamps, out);
+    }
+    let mut piece = SeriesData::default();
+    chunk.decode_into(timestamps, &mut piece)?;
+    append_piece(out, &piece);
+    Ok(())
 }
 
 impl SeriesSet for SelectedSet {
@@ -249,8 +314,7 @@ impl SeriesSet for SelectedSet {
 
     fn read(&self, index: usize, out: &mut SeriesData) -> Result<(), SourceError> {
         out.clear();
-        SCRATCH.with_borrow_mut(|scratch| {
-            self.read_series(&self.series[index], scratch, out).map_err(SourceError::from)
-        })
+        let mut scratch = self.scratch.get_or_default().borrow_mut();
+        self.read_series(&self.series[index], &mut scratch, out).map_err(SourceError::from)
     }
 }
