@@ -18,7 +18,7 @@ use super::merge::append_piece;
 use super::partition::{Partition, View};
 use super::store::Inner;
 use crate::model::source::{Selector, SeriesData, SeriesSet, SeriesSource, SourceError};
-use crate::model::{Exemplar, Labels, Matcher, Timestamp};
+use crate::model::{Exemplar, Interrupt, Labels};
 
 /// The series of one selection.
 pub struct SelectedSet {
@@ -27,6 +27,9 @@ pub struct SelectedSet {
     cache: Arc<ReadCache>,
     start: i64,
     end: i64,
+    /// Asked once for every window that is decoded. Without the deadline of the search: whoever
+    /// reads series has one.
+    interrupt: Interrupt,
 }
 
 struct SelectedSeries {
@@ -41,13 +44,13 @@ impl Inner {
     /// The series that match and may have samples in the range.
     ///
     /// # Errors
-    /// A partition cannot be read.
+    /// A partition cannot be read, or the selector's interrupt says to stop.
     pub fn select(&self, selector: &Selector<'_>) -> Result<SelectedSet, StorageError> {
-        let (start, end) = (selector.start.0, selector.end.0);
+        let (start, end, interrupt) = (selector.start.0, selector.end.0, selector.interrupt);
         let (mut series, partitions) = {
             let _no_flush = self.visibility.read().unwrap_or_else(PoisonError::into_inner);
             let views = self.views(start, end)?;
-            (self.select_head(selector.matchers, start, end), views)
+            (self.select_head(selector)?, views)
         };
         let mut by_labels: HashMap<Labels, usize, foldhash::fast::RandomState> = HashMap::default();
         if !partitions.is_empty() {
@@ -55,7 +58,9 @@ impl Inner {
         }
         for (number, (partition, _)) in partitions.iter().enumerate() {
             let reader = partition.reader()?;
-            for (id, labels) in reader.labels(&resolve(&reader, selector.matchers)?)? {
+            let found = resolve(&reader, selector.matchers, interrupt)?;
+            for (at, (id, labels)) in reader.labels(&found, interrupt)?.into_iter().enumerate() {
+                interrupt.check_at(at)?;
                 let index = *by_labels.entry(labels).or_insert_with_key(|labels| {
                     let labels = labels.clone();
                     series.push(SelectedSeries { labels, head: Vec::new(), stored: Vec::new() });
@@ -65,18 +70,20 @@ impl Inner {
             }
         }
         series.retain(|s| !s.head.is_empty() || !s.stored.is_empty());
+        interrupt.check()?;
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(SelectedSet { series, partitions, cache: Arc::clone(&self.cache), start, end })
+        let (cache, interrupt) = (Arc::clone(&self.cache), interrupt.without_deadline());
+        Ok(SelectedSet { series, partitions, cache, start, end, interrupt })
     }
 
-    fn select_head(&self, matchers: &[Matcher], start: i64, end: i64) -> Vec<SelectedSeries> {
-        let snapshots = self.head.snapshot(matchers, start, end);
+    fn select_head(&self, selector: &Selector<'_>) -> Result<Vec<SelectedSeries>, StorageError> {
+        let snapshots = self.head.snapshot(selector)?;
         let selected = snapshots.into_iter().map(|snapshot| {
             let mut head = snapshot.windows;
             head.sort_by_key(|data| data.window);
             SelectedSeries { labels: snapshot.labels, head, stored: Vec::new() }
         });
-        selected.collect()
+        Ok(selected.collect())
     }
 
     /// The partitions with flushed windows in the range, and what of them is visible now.
@@ -93,20 +100,19 @@ impl Inner {
         Ok(views.filter(|(_, view)| !view.overlapping(start, end).is_empty()).collect())
     }
 
-    /// Exemplars of the series that match any of the matcher sets, ascending in time.
+    /// Exemplars of the series that match any of the selectors, ascending in time.
     ///
     /// # Errors
-    /// A partition cannot be read.
+    /// A partition cannot be read, or an interrupt says to stop.
     pub fn exemplars(
         &self,
-        matcher_sets: &[Vec<Matcher>],
-        start: Timestamp,
-        end: Timestamp,
+        selectors: &[Selector<'_>],
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, StorageError> {
         let mut found: std::collections::BTreeMap<Labels, Vec<Exemplar>> = Default::default();
-        for matchers in matcher_sets {
-            let set = self.select(&Selector { matchers, start, end })?;
-            for series in &set.series {
+        for selector in selectors {
+            let set = self.select(selector)?;
+            for (index, series) in set.series.iter().enumerate() {
+                selector.interrupt.check_at(index)?;
                 if !found.contains_key(&series.labels) {
                     let exemplars = set.read_exemplars(series)?;
                     found.insert(series.labels.clone(), exemplars);
@@ -118,16 +124,16 @@ impl Inner {
 
     fn names(&self, selector: &Selector<'_>) -> Result<BTreeSet<String>, StorageError> {
         let all = selector.matchers.is_empty();
-        let live = self.head.matching(selector.matchers);
+        let live = self.head.matching(selector)?;
         let mut names: BTreeSet<String> =
             self.head.index().names((!all).then_some(&live)).into_iter().collect();
         for (partition, _) in self.views(selector.start.0, selector.end.0)? {
             let reader = partition.reader()?;
             if all {
-                names.extend(reader.names(None)?);
+                names.extend(reader.names(None, selector.interrupt)?);
             } else {
-                let within = resolve(&reader, selector.matchers)?;
-                names.extend(reader.names(Some(&within))?);
+                let within = resolve(&reader, selector.matchers, selector.interrupt)?;
+                names.extend(reader.names(Some(&within), selector.interrupt)?);
             }
         }
         Ok(names)
@@ -139,16 +145,19 @@ impl Inner {
         selector: &Selector<'_>,
     ) -> Result<BTreeSet<String>, StorageError> {
         let all = selector.matchers.is_empty();
-        let live = self.head.matching(selector.matchers);
+        let live = self.head.matching(selector)?;
         let mut values: BTreeSet<String> =
             self.head.index().values(name, (!all).then_some(&live)).into_iter().collect();
         for (partition, _) in self.views(selector.start.0, selector.end.0)? {
             let reader = partition.reader()?;
             let within = match all {
                 true => RoaringBitmap::new(),
-                false => resolve(&reader, selector.matchers)?,
+                false => resolve(&reader, selector.matchers, selector.interrupt)?,
             };
+            let mut seen = 0;
             reader.for_each_value(name, "", &mut |value, posting| {
+                selector.interrupt.check_at(seen)?;
+                seen += 1;
                 if all || !posting()?.is_disjoint(&within) {
                     values.insert(value.to_owned());
                 }
@@ -198,6 +207,7 @@ impl SelectedSet {
         for (number, id) in &series.stored {
             let (partition, view) = &self.partitions[*number as usize];
             for info in view.overlapping(self.start, self.end) {
+                self.interrupt.check()?;
                 let Some(first) = info.pack_of(*id) else { continue };
                 let pack = self.cache.pack(partition, info, first)?;
                 let Some(chunk) = pack.find(*id) else { continue };

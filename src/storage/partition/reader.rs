@@ -9,7 +9,7 @@ use super::Partition;
 use super::rows;
 use super::symbols::Symbols;
 use super::tables::{COLUMNS, EXEMPLARS, PACKS, POSTINGS, SERIES, SERIES_PER_ROW, WindowInfo};
-use crate::model::{Exemplar, Labels};
+use crate::model::{Exemplar, Interrupt, Labels};
 use crate::storage::chunk;
 use crate::storage::error::StorageError;
 use crate::storage::index::Postings;
@@ -103,8 +103,12 @@ impl PartitionReader<'_> {
     /// Label sets of the given series, ascending by id; ids that do not exist are left out.
     ///
     /// # Errors
-    /// The file cannot be read or is damaged.
-    pub fn labels(&self, ids: &RoaringBitmap) -> Result<Vec<(u32, Labels)>, StorageError> {
+    /// The file cannot be read or is damaged, or the reading is interrupted.
+    pub fn labels(
+        &self,
+        ids: &RoaringBitmap,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<(u32, Labels)>, StorageError> {
         let mut labels = Vec::with_capacity(ids.len() as usize);
         if ids.is_empty() {
             return Ok(labels);
@@ -117,6 +121,7 @@ impl PartitionReader<'_> {
         let mut packed = Vec::new();
         let mut ids = ids.iter().peekable();
         while let Some(first) = ids.peek().copied() {
+            interrupt.check()?;
             let row = self.series_row(&table, first / SERIES_PER_ROW)?;
             let mut row = row.into_iter().peekable();
             let base = first / SERIES_PER_ROW * SERIES_PER_ROW;
@@ -175,12 +180,17 @@ impl PartitionReader<'_> {
     /// The label names that occur, ascending, on any series of `within` (any at all when `None`).
     ///
     /// # Errors
-    /// The file cannot be read or is damaged.
-    pub fn names(&self, within: Option<&RoaringBitmap>) -> Result<Vec<String>, StorageError> {
+    /// The file cannot be read or is damaged, or the reading is interrupted.
+    pub fn names(
+        &self,
+        within: Option<&RoaringBitmap>,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<String>, StorageError> {
         let Some(postings) = &self.postings else { return Ok(Vec::new()) };
         let fail = |e: redb::StorageError| self.partition.error("reading postings of partition", e);
         let mut names: Vec<String> = Vec::new();
-        for entry in postings.iter().map_err(fail)? {
+        for (number, entry) in postings.iter().map_err(fail)?.enumerate() {
+            interrupt.check_at(number)?;
             let (key, posting) = entry.map_err(fail)?;
             let (name, _) = key.value();
             if name.is_empty() || names.last().is_some_and(|last| last == name) {
@@ -224,11 +234,11 @@ impl Postings for PartitionReader<'_> {
         &self,
         name: &str,
         prefix: &str,
-        accept: &mut dyn FnMut(&str) -> bool,
+        accept: &mut dyn FnMut(&str) -> Result<bool, StorageError>,
     ) -> Result<RoaringBitmap, StorageError> {
         let mut union = RoaringBitmap::new();
         self.for_each_value(name, prefix, &mut |value, posting| {
-            if accept(value) {
+            if accept(value)? {
                 union |= posting()?;
             }
             Ok(())
