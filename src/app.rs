@@ -371,7 +371,8 @@ fn receiver_router(base: &Base, ingest: &Ingest, store: &Arc<Store>) -> Router {
     let counters = Arc::new(RemoteWriteMetrics::default());
     metrics::register_remote_write(&base.registry, Arc::clone(&counters));
     let write = RemoteWriteState::new(ingest.clone(), base.write_pool.clone(), counters);
-    let read = RemoteReadState::new(store.source(), base.query_pool.clone());
+    let (pool, timeout) = (base.query_pool.clone(), base.state.engine().options().timeout);
+    let read = RemoteReadState::new(store.source(), pool, timeout, Arc::clone(&base.clock));
     remote_write::router(write).merge(remote_read::router(read))
 }
 

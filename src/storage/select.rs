@@ -23,7 +23,7 @@ use super::scratch::{Scratch, StoredWindow};
 use super::store::Inner;
 use super::window::Day;
 use crate::model::source::{Selector, SeriesData, SeriesSet, SeriesSource, SourceError};
-use crate::model::{Exemplar, Labels, Matcher, Timestamp};
+use crate::model::{Exemplar, Interrupt, Labels};
 
 /// The series of one selection.
 pub struct SelectedSet {
@@ -36,6 +36,9 @@ pub struct SelectedSet {
     scratch: ThreadLocal<RefCell<Scratch>>,
     start: i64,
     end: i64,
+    /// Asked once for every window that is decoded. Without the deadline of the search: whoever
+    /// reads series has one.
+    interrupt: Interrupt,
 }
 
 struct SelectedSeries {
@@ -58,13 +61,13 @@ impl Inner {
     /// The series that match and may have samples in the range.
     ///
     /// # Errors
-    /// A partition cannot be read.
+    /// A partition cannot be read, or the selector's interrupt says to stop.
     pub fn select(&self, selector: &Selector<'_>) -> Result<SelectedSet, StorageError> {
-        let (start, end) = (selector.start.0, selector.end.0);
+        let (start, end, interrupt) = (selector.start.0, selector.end.0, selector.interrupt);
         let (mut series, partitions) = {
             let _no_flush = self.visibility.read().unwrap_or_else(PoisonError::into_inner);
             let views = self.views(start, end)?;
-            (self.select_head(selector.matchers, start, end), views)
+            (self.select_head(selector)?, views)
         };
         let joins = !series.is_empty() || partitions.len() > 1;
         let mut by_labels: HashMap<Labels, usize, foldhash::fast::RandomState> = HashMap::default();
@@ -73,9 +76,11 @@ impl Inner {
         }
         for (number, (partition, _)) in partitions.iter().enumerate() {
             let reader = partition.reader()?;
-            let mut ids = resolve(&reader, selector.matchers)?;
+            let mut ids = resolve(&reader, selector.matchers, interrupt)?;
             ids -= note_known(&mut series, number as u32, partition.day(), &ids);
-            for (id, labels) in reader.cached_labels(&ids, &self.cache)? {
+            let labels = reader.cached_labels(&ids, &self.cache, interrupt)?;
+            for (at, (id, labels)) in labels.into_iter().enumerate() {
+                interrupt.check_at(at)?;
                 let fresh = series.len();
                 let index = match joins {
                     true => *by_labels.entry(labels.clone()).or_insert(fresh),
@@ -88,20 +93,22 @@ impl Inner {
             }
         }
         series.retain(|s| !s.head.is_empty() || !s.stored.is_empty());
+        interrupt.check()?;
         // mostly sorted already: a partition numbers the series of a metric by their labels
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(SelectedSet::new(series, &partitions, Arc::clone(&self.cache), (start, end)))
+        let (cache, interrupt) = (Arc::clone(&self.cache), interrupt.without_deadline());
+        Ok(SelectedSet::new(series, &partitions, cache, (start, end), interrupt))
     }
 
-    fn select_head(&self, matchers: &[Matcher], start: i64, end: i64) -> Vec<SelectedSeries> {
-        let snapshots = self.head.snapshot(matchers, start, end);
+    fn select_head(&self, selector: &Selector<'_>) -> Result<Vec<SelectedSeries>, StorageError> {
+        let snapshots = self.head.snapshot(selector)?;
         let selected = snapshots.into_iter().map(|snapshot| {
             let mut head = snapshot.windows;
             head.sort_by_key(|data| data.window);
             let known = snapshot.stored;
             SelectedSeries { head, known, ..SelectedSeries::new(snapshot.labels) }
         });
-        selected.collect()
+        Ok(selected.collect())
     }
 
     /// The partitions with flushed windows in the range, and what of them is visible now.
@@ -118,20 +125,19 @@ impl Inner {
         Ok(views.filter(|(_, view)| !view.overlapping(start, end).is_empty()).collect())
     }
 
-    /// Exemplars of the series that match any of the matcher sets, ascending in time.
+    /// Exemplars of the series that match any of the selectors, ascending in time.
     ///
     /// # Errors
-    /// A partition cannot be read.
+    /// A partition cannot be read, or an interrupt says to stop.
     pub fn exemplars(
         &self,
-        matcher_sets: &[Vec<Matcher>],
-        start: Timestamp,
-        end: Timestamp,
+        selectors: &[Selector<'_>],
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, StorageError> {
         let mut found: std::collections::BTreeMap<Labels, Vec<Exemplar>> = Default::default();
-        for matchers in matcher_sets {
-            let set = self.select(&Selector { matchers, start, end })?;
-            for series in &set.series {
+        for selector in selectors {
+            let set = self.select(selector)?;
+            for (index, series) in set.series.iter().enumerate() {
+                selector.interrupt.check_at(index)?;
                 if !found.contains_key(&series.labels) {
                     let exemplars = set.read_exemplars(series)?;
                     found.insert(series.labels.clone(), exemplars);
@@ -143,16 +149,16 @@ impl Inner {
 
     fn names(&self, selector: &Selector<'_>) -> Result<BTreeSet<String>, StorageError> {
         let all = selector.matchers.is_empty();
-        let live = self.head.matching(selector.matchers);
+        let live = self.head.matching(selector)?;
         let mut names: BTreeSet<String> =
             self.head.index().names((!all).then_some(&live)).into_iter().collect();
         for (partition, _) in self.views(selector.start.0, selector.end.0)? {
             let reader = partition.reader()?;
             if all {
-                names.extend(reader.names(None)?);
+                names.extend(reader.names(None, selector.interrupt)?);
             } else {
-                let within = resolve(&reader, selector.matchers)?;
-                names.extend(reader.names(Some(&within))?);
+                let within = resolve(&reader, selector.matchers, selector.interrupt)?;
+                names.extend(reader.names(Some(&within), selector.interrupt)?);
             }
         }
         Ok(names)
@@ -164,16 +170,19 @@ impl Inner {
         selector: &Selector<'_>,
     ) -> Result<BTreeSet<String>, StorageError> {
         let all = selector.matchers.is_empty();
-        let live = self.head.matching(selector.matchers);
+        let live = self.head.matching(selector)?;
         let mut values: BTreeSet<String> =
             self.head.index().values(name, (!all).then_some(&live)).into_iter().collect();
         for (partition, _) in self.views(selector.start.0, selector.end.0)? {
             let reader = partition.reader()?;
             let within = match all {
                 true => RoaringBitmap::new(),
-                false => resolve(&reader, selector.matchers)?,
+                false => resolve(&reader, selector.matchers, selector.interrupt)?,
             };
+            let mut seen = 0;
             reader.for_each_value(name, "", &mut |value, posting| {
+                selector.interrupt.check_at(seen)?;
+                seen += 1;
                 if all || !posting()?.is_disjoint(&within) {
                     values.insert(value.to_owned());
                 }
@@ -227,13 +236,15 @@ impl SelectedSet {
         partitions: &[(Arc<Partition>, Arc<View>)],
         cache: Arc<ReadCache>,
         (start, end): (i64, i64),
+        interrupt: Interrupt,
     ) -> SelectedSet {
         let (mut stored, mut starts) = (Vec::new(), vec![0]);
         for (partition, view) in partitions {
             stored.extend(StoredWindow::overlapping(partition, view, (start, end)));
             starts.push(stored.len());
         }
-        SelectedSet { series, stored, starts, cache, scratch: ThreadLocal::new(), start, end }
+        let scratch = ThreadLocal::new();
+        SelectedSet { series, stored, starts, cache, scratch, start, end, interrupt }
     }
 
     /// The flushed windows of a partition with their numbers.
@@ -251,6 +262,7 @@ impl SelectedSet {
     ) -> Result<(), StorageError> {
         for (number, id) in &series.stored {
             for window in self.windows_of(*number) {
+                self.interrupt.check()?;
                 let Some(first) = window.1.info().pack_of(*id) else { continue };
                 let pack = scratch.pack(&self.cache, window, first)?;
                 let Some(chunk) = pack.find(*id) else { continue };

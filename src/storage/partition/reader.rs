@@ -9,7 +9,7 @@ use super::Partition;
 use super::rows;
 use super::symbols::Symbols;
 use super::tables::{COLUMNS, EXEMPLARS, PACKS, POSTINGS, SERIES, SERIES_PER_ROW, WindowInfo};
-use crate::model::{Exemplar, Labels};
+use crate::model::{Exemplar, Interrupt, Labels};
 use crate::storage::cache::ReadCache;
 use crate::storage::chunk;
 use crate::storage::error::StorageError;
@@ -107,22 +107,27 @@ impl PartitionReader<'_> {
     /// Label sets of the given series, ascending by id; ids that do not exist are left out.
     ///
     /// # Errors
-    /// The file cannot be read or is damaged.
-    pub fn labels(&self, ids: &RoaringBitmap) -> Result<Vec<(u32, Labels)>, StorageError> {
-        self.labels_by_row(ids, |_, read| read().map(Arc::new))
+    /// The file cannot be read or is damaged, or the reading is interrupted.
+    pub fn labels(
+        &self,
+        ids: &RoaringBitmap,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<(u32, Labels)>, StorageError> {
+        self.labels_by_row(ids, interrupt, |_, read| read().map(Arc::new))
     }
 
     /// As [`PartitionReader::labels`], from the cache where it has them.
     ///
     /// # Errors
-    /// The file cannot be read or is damaged.
+    /// As [`PartitionReader::labels`].
     pub fn cached_labels(
         &self,
         ids: &RoaringBitmap,
         cache: &ReadCache,
+        interrupt: &Interrupt,
     ) -> Result<Vec<(u32, Labels)>, StorageError> {
         let number = self.partition.number();
-        self.labels_by_row(ids, |id, read| {
+        self.labels_by_row(ids, interrupt, |id, read| {
             cache.labels((number, id / SERIES_PER_ROW), (id % SERIES_PER_ROW) as u8, read)
         })
     }
@@ -131,6 +136,7 @@ impl PartitionReader<'_> {
     fn labels_by_row(
         &self,
         ids: &RoaringBitmap,
+        interrupt: &Interrupt,
         row: impl Fn(
             u32,
             &dyn Fn() -> Result<LabelRow, StorageError>,
@@ -147,6 +153,7 @@ impl PartitionReader<'_> {
             .map_err(|e| self.partition.error("reading series of partition", e))?;
         let mut ids = ids.iter().peekable();
         while let Some(first) = ids.peek().copied() {
+            interrupt.check()?;
             let number = first / SERIES_PER_ROW;
             let entries = row(first, &|| self.label_row(&table, number, &symbols))?;
             let mut entries = entries.iter().peekable();
@@ -210,12 +217,17 @@ impl PartitionReader<'_> {
     /// The label names that occur, ascending, on any series of `within` (any at all when `None`).
     ///
     /// # Errors
-    /// The file cannot be read or is damaged.
-    pub fn names(&self, within: Option<&RoaringBitmap>) -> Result<Vec<String>, StorageError> {
+    /// The file cannot be read or is damaged, or the reading is interrupted.
+    pub fn names(
+        &self,
+        within: Option<&RoaringBitmap>,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<String>, StorageError> {
         let Some(postings) = &self.postings else { return Ok(Vec::new()) };
         let fail = |e: redb::StorageError| self.partition.error("reading postings of partition", e);
         let mut names: Vec<String> = Vec::new();
-        for entry in postings.iter().map_err(fail)? {
+        for (number, entry) in postings.iter().map_err(fail)?.enumerate() {
+            interrupt.check_at(number)?;
             let (key, posting) = entry.map_err(fail)?;
             let (name, _) = key.value();
             if name.is_empty() || names.last().is_some_and(|last| last == name) {
@@ -259,11 +271,11 @@ impl Postings for PartitionReader<'_> {
         &self,
         name: &str,
         prefix: &str,
-        accept: &mut dyn FnMut(&str) -> bool,
+        accept: &mut dyn FnMut(&str) -> Result<bool, StorageError>,
     ) -> Result<RoaringBitmap, StorageError> {
         let mut union = RoaringBitmap::new();
         self.for_each_value(name, prefix, &mut |value, posting| {
-            if accept(value) {
+            if accept(value)? {
                 union |= posting()?;
             }
             Ok(())
