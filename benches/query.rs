@@ -157,5 +157,41 @@ fn on_the_store(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, queries, on_the_store);
+/// The same question of 1, 4 and 16 times as many series, and of a time 1, 4 and 16 times as long:
+/// the cost has to grow as the samples do.
+fn growth(c: &mut Criterion) {
+    const SERIES: usize = 800;
+    const QUARTER_MS: i64 = HOUR_MS / 4;
+    let sets: Vec<Labels> = (0..16 * SERIES).map(cpu_series).collect();
+    let filled = Filled::new(NOON);
+    filled.write(&sets[..SERIES], NOON - 17 * QUARTER_MS, NOON - 2 * QUARTER_MS);
+    filled.write(&sets, NOON - 2 * QUARTER_MS, NOON);
+    filled.store.flush().expect("flushed");
+    let (source, engine) = (filled.store.source(), engine(2));
+    let mut group = c.benchmark_group("growth, 2 threads");
+    group.sample_size(10);
+    let cases = [
+        ("1x", "host-00..", SERIES, QUARTER_MS),
+        ("4x series", "host-0[0-3]..", 4 * SERIES, QUARTER_MS),
+        ("16x series", "host-....", 16 * SERIES, QUARTER_MS),
+        ("4x time", "host-00..", SERIES, 4 * QUARTER_MS),
+        ("16x time", "host-00..", SERIES, 16 * QUARTER_MS),
+    ];
+    for (name, instances, series, span) in cases {
+        let metric = format!("node_cpu_seconds_total{{instance=~\"{instances}\"}}");
+        let text = format!("sum(rate({metric}[5m]))");
+        group.throughput(Throughput::Elements(series as u64 * (span / STEP_MS) as u64));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let (start, end) = (Timestamp(NOON - span), Timestamp(NOON - STEP_MS));
+                let options = QueryOptions::default();
+                let result = engine.range(&*source, &text, start, end, STEP_MS, &options);
+                black_box(result.expect("a result"))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, queries, on_the_store, growth);
 criterion_main!(benches);
