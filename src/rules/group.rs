@@ -17,6 +17,9 @@ use super::slot::Slots;
 use super::spec::GroupSpec;
 use crate::model::{Labels, Timestamp};
 
+/// Most alerts kept in one commit.
+const SAVED_PART_MAX: usize = 10_000;
+
 /// What groups take when they do not say it themselves, and how state is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -218,39 +221,55 @@ impl Group {
         }
     }
 
-    /// Keeps what changed, in one commit; nothing is written when nothing did.
+    /// Keeps what changed, and when; nothing is written when nothing did.
     fn save(&self, store: &dyn StateStore, run: &mut Run, ts: Timestamp) {
-        let mut changes: Vec<Change> = Vec::new();
-        let mut changed = Vec::new();
-        let mut has_pending = false;
-        for rule in self.rules.iter().filter(|rule| rule.spec().is_alerting()) {
-            let (before, prefix) = (changes.len(), saved::rule_key(&self.spec, rule));
-            let alerts = rule.alerts();
-            has_pending |= alerts.has_pending();
-            alerts.changes(|labels, alert| {
-                let key = saved::alert_key(&prefix, labels);
-                changes.push((key, alert.map(saved::encode)));
-            });
-            if changes.len() > before {
-                changed.push(rule);
-            }
-        }
-        if changes.is_empty() && run.is_known && !has_pending {
+        let alerting = || self.rules.iter().filter(|rule| rule.spec().is_alerting());
+        let changed: Vec<(&Rule, Vec<Labels>)> = alerting()
+            .map(|rule| (rule, rule.alerts().changed()))
+            .filter(|(_, changed)| !changed.is_empty())
+            .collect();
+        let has_pending = alerting().any(|rule| rule.alerts().has_pending());
+        if changed.is_empty() && run.is_known && !has_pending {
             return;
         }
-        changes.push((saved::group_key(&self.spec), Some(ts.0.to_le_bytes().to_vec())));
-        match store.change(changes) {
+        match self.write_changes(store, &changed, ts) {
             Ok(()) => {
                 run.is_known = true;
-                changed.iter().for_each(|rule| rule.alerts().saved());
+                changed.iter().for_each(|(rule, _)| rule.alerts().saved());
             }
             Err(why) => {
                 self.metrics.state_failures.inc();
                 let why = format!("the state of alerts is not kept: {why}");
                 tracing::error!("rule group {}: {why}", self.spec.key());
-                changed.iter().for_each(|rule| rule.set_error(why.clone()));
+                changed.iter().for_each(|(rule, _)| rule.set_error(why.clone()));
             }
         }
+    }
+
+    /// Writes alerts, and with the last of them the time: in one commit unless they are very many,
+    /// so that a storm is not in memory a second time. An alert is whole for itself.
+    fn write_changes(
+        &self,
+        store: &dyn StateStore,
+        changed: &[(&Rule, Vec<Labels>)],
+        ts: Timestamp,
+    ) -> Result<(), String> {
+        let mut changes: Vec<Change> = Vec::new();
+        for (rule, labels) in changed {
+            let prefix = saved::rule_key(&self.spec, rule);
+            for part in labels.chunks(SAVED_PART_MAX) {
+                if changes.len() + part.len() > SAVED_PART_MAX {
+                    store.change(std::mem::take(&mut changes))?;
+                }
+                let alerts = rule.alerts();
+                changes.extend(part.iter().map(|labels| {
+                    let record = alerts.get(labels).map(saved::encode);
+                    (saved::alert_key(&prefix, labels), record)
+                }));
+            }
+        }
+        changes.push((saved::group_key(&self.spec), Some(ts.0.to_le_bytes().to_vec())));
+        store.change(changes)
     }
 
     /// Takes the state that was kept before a restart. Rules that were evaluated before have

@@ -103,8 +103,8 @@ impl Machine {
             silenced_by: Vec::new(),
             sides: Default::default(),
             labels: alert.labels,
-            annotations: Arc::new(alert.annotations),
-            generator_url: alert.generator_url.into(),
+            annotations: alert.annotations,
+            generator_url: alert.generator_url,
             starts_at: alert.starts_at,
             ends_at: alert.ends_at,
             updated_at,
@@ -142,7 +142,11 @@ impl Machine {
     fn restore_log(&mut self, key: &RowKey, row: LogRow) -> Result<(), String> {
         let (id, name) = key.group_number().ok_or("a log's key is malformed")?;
         let (group, now) = (self.groups.get_mut(&id), self.now);
-        let group = group.ok_or_else(|| format!("the log {name} belongs to no group"))?;
+        let Some(group) = group else {
+            // Left over from a crash between the removals of a group and of its logs.
+            self.dirty.insert(Dirty::Log(id, name.into()));
+            return Ok(());
+        };
         if row.sending {
             // Whether it arrived is not known; the group has its turn at once.
             self.timers.remove(&(group.next_flush, id));
@@ -286,7 +290,7 @@ impl Machine {
             return;
         }
         self.effects.events.push(Event {
-            labels: label_map(&group.labels),
+            labels: group.labels.clone(),
             receiver: group.receiver[..].into(),
             integration: log.name[..].into(),
             group_key: group.key[..].into(),

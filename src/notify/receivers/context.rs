@@ -214,7 +214,7 @@ fn alert_data(alert: &NotifiedAlert) -> AlertData {
     AlertData {
         is_resolved: !alert.is_firing(),
         labels: alert.labels.clone(),
-        annotations: alert.annotations.as_ref().clone(),
+        annotations: alert.annotations.clone(),
         starts_at: alert.starts_at,
         ends_at: alert.resolved_at,
         generator_url: (*alert.generator_url).into(),

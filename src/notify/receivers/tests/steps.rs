@@ -162,7 +162,7 @@ fn what_is_too_large_is_cut() {
         notification("  incidentio_configs: [{url: https://x/y, alert_source_token: t}]", true);
     let text = "x".repeat(400_000);
     for alert in &mut webhook.alerts {
-        alert.annotations = Arc::new([("text", text.as_str())].into_iter().collect());
+        alert.annotations = [("text", text.as_str())].into_iter().collect();
     }
     let body = told(&webhook, Vec::new()).0.remove(0).body;
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
