@@ -170,7 +170,7 @@ impl Group {
         let took = (environment.elapsed)().saturating_sub(start);
         *lock(&self.progress) = Progress { evaluated_at: Some(began), took };
         self.metrics.evaluated(ts, took, seconds, samples);
-        environment.metrics.group_seconds.observe_duration(took);
+        environment.metrics.group_took(took);
     }
 
     /// After a restart the time that the process was away does not count as time an alert was

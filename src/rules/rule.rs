@@ -157,7 +157,7 @@ impl Rule {
         let written = *result.as_ref().unwrap_or(&0);
         let took = (environment.elapsed)().saturating_sub(start);
         let last_error = result.err();
-        environment.metrics.evaluation_seconds.observe_duration(took);
+        environment.metrics.rule_took(took);
         let is_canceled = last_error.is_some() && environment.is_canceled();
         if !is_canceled {
             let evaluated_at = Some(began);

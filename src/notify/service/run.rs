@@ -159,6 +159,7 @@ fn deliver(shared: &Shared, jobs: &Receiver<Send>) {
             let slot = shared.deliver.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             Arc::clone(&slot)
         };
+        let began = Instant::now();
         let call = || deliver.deliver(&job.notification, DELIVERY_TIMEOUT);
         let outcome = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
             Outcome::Failed(Failure {
@@ -167,6 +168,7 @@ fn deliver(shared: &Shared, jobs: &Receiver<Send>) {
                 maybe_delivered: true,
             })
         });
+        shared.times.delivered(job.notification.integration.kind(), began.elapsed());
         log(&job, &outcome);
         shared.lock().outcomes.push((job.number, outcome));
         shared.bell.notify_all();
