@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::metrics::GroupMetrics;
 use super::output::Output;
 use super::restore::{GRACE_PERIOD_MS, OUTAGE_TOLERANCE_MS, restore};
-use super::rule::{Order, Rule, lock};
+use super::rule::{Order, Rule, lock, valid_ms};
 use super::saved;
 use super::seams::{Change, Environment, StateStore};
 use super::slot::Slots;
@@ -137,6 +137,19 @@ impl Group {
     /// When it was evaluated last.
     pub fn progress(&self) -> Progress {
         *lock(&self.progress)
+    }
+
+    /// Until when alerts of its rules must not end because nobody repeats them, when it is evaluated
+    /// for the first time after `now`.
+    pub(super) fn expected(
+        &self,
+        now: Timestamp,
+        resend_delay_ms: i64,
+    ) -> Vec<(Labels, Timestamp)> {
+        let valid_ms = valid_ms(self.interval_ms, resend_delay_ms);
+        let until = self.slots().next_after(now).saturating_add(valid_ms);
+        let labels = self.rules.iter().filter_map(Rule::fixed_labels);
+        labels.map(|labels| (labels, until)).collect()
     }
 
     /// Evaluates all rules for the time `ts`, one after the other: what one writes the next reads.

@@ -505,3 +505,15 @@ fn alerts_that_share_a_series_do_not_end_it_for_each_other() {
     world.run(&groups, [MIN]);
     assert_eq!(world.query("ALERTS", MIN).len(), 1, "the other is still there");
 }
+
+#[test]
+fn a_group_says_until_when_its_alerts_wait_for_it() {
+    let text = "groups:\n- name: g\n  interval: 1h\n  rules:\n  - {record: r, expr: m}\n  \
+        - {alert: A, expr: m, labels: {severity: page, host: '{{ $labels.host }}', x: ''}}\n";
+    let group = &groups(text)[0];
+    let now = Timestamp(1_700_000_000_000);
+    let expected = group.expected(now, MIN);
+    let [(labels, until)] = &expected[..] else { panic!("one rule has alerts: {expected:?}") };
+    assert_eq!(labels.to_string(), r#"{alertname="A", severity="page"}"#);
+    assert_eq!(*until, group.slots().next_after(now).saturating_add(4 * 60 * MIN));
+}

@@ -15,7 +15,7 @@ use super::seams::{Environment, vector};
 use super::spec::{RuleKind, RuleSpec, Texts};
 use super::templates::TemplateInput;
 use crate::model::labels::METRIC_NAME;
-use crate::model::{Annotations, Labels, Timestamp};
+use crate::model::{Annotations, Labels, LabelsBuilder, Timestamp};
 use crate::promql::{PointValue, VectorSample};
 use crate::url_text::query_escape;
 
@@ -318,8 +318,7 @@ impl Rule {
         if due.is_empty() {
             return;
         }
-        // Two evaluations or deliveries may fail before it counts as resolved.
-        let valid_ms = order.interval_ms.max(environment.resend_delay_ms).saturating_mul(4);
+        let valid_ms = valid_ms(order.interval_ms, environment.resend_delay_ms);
         let url: Arc<str> = self.generator_url(&environment.externals.url).into();
         for part in due.chunks(SEND_ALERTS_MAX) {
             let alerts: Vec<_> = {
@@ -328,6 +327,16 @@ impl Rule {
             };
             environment.alerts.send(&alerts);
         }
+    }
+
+    /// Labels that each of its alerts has: the name, and those that are no templates.
+    pub(super) fn fixed_labels(&self) -> Option<Labels> {
+        let mut fixed = LabelsBuilder::new();
+        for (name, text) in self.spec.labels.iter().filter(|(_, text)| text.is_plain()) {
+            fixed.set(name, text.source());
+        }
+        fixed.set("alertname", &self.spec.name);
+        fixed.build().ok().filter(|_| self.spec.is_alerting())
     }
 
     /// Where the rule's expression can be seen.
@@ -392,6 +401,11 @@ impl Rule {
         *lock(&self.outcome) = before.outcome();
         self.is_restored.store(before.is_restored(), Ordering::Relaxed);
     }
+}
+
+/// How long an alert counts as firing unless it is repeated: two evaluations or deliveries may fail.
+pub(super) fn valid_ms(interval_ms: i64, resend_delay_ms: i64) -> i64 {
+    interval_ms.max(resend_delay_ms).saturating_mul(4)
 }
 
 /// Packed labels of the series that tell of active alerts, when some of them may be shared.

@@ -41,6 +41,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether it has this label with this value.
+    pub(super) fn has(&self, (name, value): (&str, &str)) -> bool {
+        self.labels.get(name) == Some(value)
+    }
+
     pub(super) fn notified(&self) -> NotifiedAlert {
         NotifiedAlert {
             labels: self.labels.clone(),

@@ -37,7 +37,7 @@ use super::route::RouteTree;
 use super::rows::{AlertRow, RowChanges, RowKey, encoded};
 use super::silence::Silences;
 use super::silence::index::SilenceIndex;
-use crate::model::{Alert, Timestamp};
+use crate::model::{Alert, Labels, Timestamp};
 use alerts::{AlertId, Alerts, Entry};
 pub use flush::SUPPRESSION_NAMES;
 use group::Group;
@@ -289,6 +289,22 @@ impl Machine {
             let entry = self.alerts.get_mut(id).expect("BUG: it is still there");
             entry.stored_ends_at = entry.ends_at;
             self.dirty.insert(Dirty::Alert(entry.fingerprint));
+        }
+    }
+
+    /// Keeps alerts that fire and have all labels of an element of `expected` from ending before the
+    /// time beside it: their rules cannot repeat them earlier, so their silence says nothing.
+    pub fn hold(&mut self, expected: &[(Labels, Timestamp)], now: Timestamp) {
+        self.move_clock(now);
+        let mut by_name: HashMap<&str, Vec<&(Labels, Timestamp)>> = HashMap::new();
+        for one in expected {
+            by_name.entry(one.0.value("alertname")).or_default().push(one);
+        }
+        for (_, entry) in self.alerts.iter_mut().filter(|(_, entry)| !entry.resolved) {
+            let of_name = by_name.get(entry.labels.value("alertname")).into_iter().flatten();
+            let mine = of_name.filter(|(labels, _)| labels.iter().all(|l| entry.has(l)));
+            let until = mine.map(|(_, until)| *until).max();
+            entry.ends_at = until.map_or(entry.ends_at, |until| until.max(entry.ends_at));
         }
     }
 

@@ -18,6 +18,9 @@ use crate::notify::inhibit::Inhibitor;
 use crate::notify::route::{RouteTree, Timings};
 use crate::notify::rows::{AlertRow, GroupRow, LogRow, RowKey, RowKind, SilenceRow};
 
+/// Least time an alert that fired keeps firing after a start, in ms: by then the rules are read.
+const START_MS: i64 = 60_000;
+
 impl Machine {
     /// Goes on with another configuration.
     pub fn reload(&mut self, config: Arc<AlertConfig>, now: Timestamp) {
@@ -67,8 +70,9 @@ impl Machine {
     fn restore_alert(&mut self, row: AlertRow) -> Result<(), String> {
         let pairs = row.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let labels = Labels::from_pairs(pairs).map_err(|error| error.to_string())?;
-        // Nobody could report it while we were away: it gets the time of one that was just reported.
-        let resolve_ms = self.resolve_timeout_ms();
+        // Nobody could report it while we were away: it gets the time of one that was just reported,
+        // and at least until the rules say when they are evaluated ([`Machine::hold`]).
+        let resolve_ms = self.resolve_timeout_ms().max(START_MS);
         let ends_at = match row.resolved {
             true => Timestamp(row.ends_at),
             false => Timestamp(row.ends_at).max(self.now.saturating_add(resolve_ms)),

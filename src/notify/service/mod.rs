@@ -30,7 +30,7 @@ use super::machine::{Incoming, Machine, Refusal};
 use super::metrics::NotifyTimes;
 use super::rows::{RowKey, RowKind};
 use super::silence::{SilenceDraft, SilenceError};
-use crate::model::{Clock, Timestamp};
+use crate::model::{Clock, Labels, Timestamp};
 use crate::storage::{StorageError, Store};
 
 /// How long the history is kept by default.
@@ -182,6 +182,11 @@ impl Notifier {
             self.0.times.received(count, began.elapsed());
             refused
         })
+    }
+
+    /// Keeps alerts from ending before their rules can repeat them; see [`Machine::hold`].
+    pub fn hold(&self, expected: &[(Labels, Timestamp)]) {
+        let ((), _) = self.change(|machine, now| machine.hold(expected, now));
     }
 
     /// Creates or changes a silence; returns its name.

@@ -179,6 +179,14 @@ fn log(job: &Send, outcome: &Outcome) {
     let notification = &job.notification;
     let (receiver, kind) = (&notification.receiver.name, notification.integration.kind());
     let index = notification.integration.index;
+    if notification.unlisted > 0 {
+        tracing::warn!(
+            "a message to {receiver} lists {} alerts of {} and leaves out {}",
+            notification.alerts.len(),
+            notification.group_key,
+            notification.unlisted
+        );
+    }
     match outcome {
         Outcome::Delivered { .. } => tracing::debug!(
             "told {receiver} through {kind}[{index}]: {} ({})",

@@ -193,3 +193,12 @@ fn a_secret_that_cannot_be_read_is_tried_again() {
     let outcome = told(&notification(config, true), Vec::new()).1;
     assert_eq!(kind_of(&outcome), "retry other");
 }
+
+#[test]
+fn alerts_that_no_message_lists_are_counted() {
+    let mut webhook = notification("  webhook_configs: [{url: https://x/y}]", true);
+    webhook.unlisted = 7;
+    let body = told(&webhook, Vec::new()).0.remove(0).body;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["truncatedAlerts"], 7);
+}
