@@ -21,6 +21,7 @@ fn lists_come_with_and_without_braces() {
         (r#"{quote="She said: \"Hi, ladies!\""}"#, r#"{quote="She said: \"Hi, ladies!\""}"#),
         ("\"foo bar\"=\"\\u00e4\"", "{\"foo bar\"=\"\u{e4}\"}"),
         ("f\u{f6}o=b", "{f\u{f6}o=\"b\"}"),
+        (r#"""="b""#, r#"{""="b"}"#),
     ] {
         assert_eq!(shown(text), expected, "{text}");
         assert_eq!(both(text).expect(text).warning, None, "{text}");
