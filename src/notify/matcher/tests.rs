@@ -97,3 +97,15 @@ fn what_is_displayed_reads_back() {
         assert_eq!(first, again, "{text}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn what_is_read_is_read_again_from_its_own_text(text in "[{}a :,=!~\"\\\\\n\tn|*\u{e4}]{0,14}") {
+        for grammar in [Grammar::Fallback, Grammar::Utf8, Grammar::Classic] {
+            let Ok(parsed) = parse_matchers(&text, grammar) else { continue };
+            let written = MatcherList(&parsed.matchers).to_string();
+            let again = parse_matchers(&written, grammar);
+            proptest::prop_assert_eq!(again, Ok(Parsed { warning: None, ..parsed }), "{}", written);
+        }
+    }
+}
