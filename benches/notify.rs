@@ -96,7 +96,7 @@ fn settle(machine: &mut Machine, now: Timestamp, rows: &mut BTreeMap<RowKey, Vec
                 None => drop(rows.remove(&key)),
             }
         }
-        if effects.sends.is_empty() {
+        if effects.sends.is_empty() && !machine.has_effects() {
             return told;
         }
         told += effects.sends.len();
@@ -130,7 +130,9 @@ fn notify(c: &mut Criterion) {
     }
     now = now.saturating_add(INTERVAL_MS);
     machine.tick(now);
-    drop(machine.take_effects());
+    while machine.has_effects() {
+        drop(machine.take_effects());
+    }
     let after = resident_mb();
     println!(
         "{} alerts, {} groups, {} silences: {} MB",

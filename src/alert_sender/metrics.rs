@@ -2,13 +2,15 @@
 
 use super::AlertSender;
 use super::target::Target;
-use crate::telemetry::{Counter, Histogram, MetricFamily};
+use crate::telemetry::{Counter, Histogram, MetricFamily, Summary};
 
 /// Metrics of one Alertmanager.
 #[derive(Debug)]
 pub(super) struct TargetMetrics {
     /// Time of a request.
     pub latency: Histogram,
+    /// The same as quantiles.
+    pub latency_summary: Summary,
     /// Alerts sent, those that failed among them.
     pub sent: Counter,
     /// Alerts whose delivery failed.
@@ -21,6 +23,7 @@ impl Default for TargetMetrics {
     fn default() -> TargetMetrics {
         TargetMetrics {
             latency: Histogram::new(Histogram::SECONDS),
+            latency_summary: Summary::new(Summary::USUAL),
             sent: Counter::new(),
             errors: Counter::new(),
             dropped: Counter::new(),
@@ -78,6 +81,15 @@ pub fn families(sender: &AlertSender) -> Vec<MetricFamily> {
         latency = latency.with_histogram(&labels, &target.metrics().latency);
     }
     families.push(latency);
+    let mut summary = MetricFamily::summary(
+        "prometheus_notifications_latency_seconds",
+        "Time of requests that send alerts, of the last ten minutes.",
+    );
+    for target in &inner.targets {
+        let labels = [("alertmanager", target.options().url.as_str())];
+        summary = summary.with_summary(&labels, &target.metrics().latency_summary);
+    }
+    families.push(summary);
     families.push(
         MetricFamily::gauge(
             "prometheus_notifications_alertmanagers_discovered",

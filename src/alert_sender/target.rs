@@ -117,7 +117,9 @@ impl Shared {
     fn deliver(&self, agent: &Agent, alerts: &[Arc<Alert>]) {
         let (start, count) = (Instant::now(), alerts.len() as u64);
         let result = self.post(agent, alerts);
-        self.metrics.latency.observe_duration(start.elapsed());
+        let took = start.elapsed();
+        self.metrics.latency.observe_duration(took);
+        self.metrics.latency_summary.observe_duration(took);
         self.metrics.sent.add(count);
         if let Err(why) = result {
             self.metrics.errors.add(count);

@@ -9,7 +9,7 @@ use super::{Base, ServeError};
 use crate::alert_sender::{SenderOptions, prepared};
 use crate::config::{Config, glob_all};
 use crate::http::alertmanager::AlertmanagerState;
-use crate::model::{Alert, SystemClock};
+use crate::model::{Alert, Labels, SystemClock, Timestamp};
 use crate::notify::config::AlertConfig;
 use crate::notify::deliver::Deliver;
 use crate::notify::machine::Incoming;
@@ -126,5 +126,9 @@ impl AlertSink for Sink {
         if let Some((_, why)) = refused.first() {
             tracing::error!("{} alerts of the own rules are lost: {why}", refused.len());
         }
+    }
+
+    fn hold(&self, expected: &[(Labels, Timestamp)]) {
+        self.notifier.hold(expected);
     }
 }

@@ -216,7 +216,8 @@ impl Health {
         self.success_seconds.set(now.as_secs_f64());
     }
 
-    /// Under Prometheus' names, which dashboards know, and under our own.
+    /// Under Prometheus' and Alertmanager's names, which dashboards know, and under our own: one
+    /// reload reads all of them.
     fn families(&self) -> Vec<MetricFamily> {
         let successful = self.successful.get() as f64;
         let seconds = self.success_seconds.get();
@@ -225,6 +226,8 @@ impl Health {
         [
             ("prometheus_config_last_reload_successful", successful_help, successful),
             ("prometheus_config_last_reload_success_timestamp_seconds", seconds_help, seconds),
+            ("alertmanager_config_last_reload_successful", successful_help, successful),
+            ("alertmanager_config_last_reload_success_timestamp_seconds", seconds_help, seconds),
             ("tidewatch_config_last_reload_successful", successful_help, successful),
             ("tidewatch_config_last_reload_success_timestamp_seconds", seconds_help, seconds),
         ]

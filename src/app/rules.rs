@@ -10,7 +10,7 @@ use crate::alias::AliasSource;
 use crate::config::Config;
 use crate::http::HttpState;
 use crate::ingest::{Ingest, IngestError, WriteMode};
-use crate::model::{Alert, WriteBatch};
+use crate::model::{Alert, Labels, Timestamp, WriteBatch};
 use crate::promql::Features;
 use crate::rules::file::{ReadOptions, read};
 use crate::rules::group::Settings;
@@ -152,6 +152,10 @@ struct Sinks(Vec<Arc<dyn AlertSink>>);
 impl AlertSink for Sinks {
     fn send(&self, alerts: &[Alert]) {
         self.0.iter().for_each(|sink| sink.send(alerts));
+    }
+
+    fn hold(&self, expected: &[(Labels, Timestamp)]) {
+        self.0.iter().for_each(|sink| sink.hold(expected));
     }
 }
 

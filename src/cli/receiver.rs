@@ -132,7 +132,7 @@ fn notification(
     let fingerprint = Fingerprint::of(&labels);
     let alert = NotifiedAlert {
         labels,
-        annotations: Arc::new(annotations),
+        annotations,
         starts_at: Timestamp(now.as_millis() - FIRING_MS),
         resolved_at: args.resolved.then_some(now),
         generator_url: args.external_url.as_str().into(),

@@ -49,7 +49,7 @@ pub struct NotifiedAlert {
     /// What identifies it.
     pub labels: Labels,
     /// What describes it.
-    pub annotations: Arc<Annotations>,
+    pub annotations: Annotations,
     /// Since when it fires or fired.
     pub starts_at: Timestamp,
     /// When it was resolved; `None` while it fires.

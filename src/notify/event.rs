@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::fingerprint::Fingerprint;
 use crate::model::{Labels, Timestamp};
@@ -48,8 +48,13 @@ pub struct Event {
     /// What.
     pub kind: EventKind,
     /// Labels of the alert, or those of the group for deliveries.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
+    #[serde(
+        default = "Labels::empty",
+        skip_serializing_if = "Labels::is_empty",
+        serialize_with = "write_labels",
+        deserialize_with = "read_labels"
+    )]
+    pub labels: Labels,
     /// The alert's short name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
@@ -121,7 +126,7 @@ impl Event {
         Event {
             at: at.0,
             kind,
-            labels: BTreeMap::new(),
+            labels: Labels::empty(),
             fingerprint: None,
             receiver: "".into(),
             integration: "".into(),
@@ -147,8 +152,18 @@ impl Event {
         fingerprint: Fingerprint,
     ) -> Event {
         let fingerprint = Some(fingerprint);
-        Event { labels: label_map(labels), fingerprint, ..Event::new(kind, at) }
+        Event { labels: labels.clone(), fingerprint, ..Event::new(kind, at) }
     }
+}
+
+fn write_labels<S: Serializer>(labels: &Labels, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_map(labels.iter())
+}
+
+fn read_labels<'de, D: Deserializer<'de>>(input: D) -> Result<Labels, D::Error> {
+    let map = BTreeMap::<String, String>::deserialize(input)?;
+    let pairs = map.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Labels::from_pairs(pairs).map_err(serde::de::Error::custom)
 }
 
 /// Labels as a map.

@@ -184,7 +184,7 @@ impl fmt::Display for MatcherText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use crate::model::labels::Quoted;
         let (name, op, value) = (self.0.name(), self.0.op().as_str(), self.0.value());
-        if name.contains(is_reserved) {
+        if name.is_empty() || name.contains(is_reserved) {
             return write!(f, "{}{op}{}", Quoted(name), Quoted(value));
         }
         let value = value.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"");

@@ -1,13 +1,72 @@
 //! Numbers about alerting under the names that Alertmanager's have, since dashboards and alerts use
 //! them.
 
+use std::time::Duration;
+
+use md5::{Digest, Md5};
+
 use super::config::AlertConfig;
 use super::deliver::FailureKind;
 use super::machine::{Counters, Machine, SUPPRESSION_NAMES};
 use super::service::Notifier;
 use super::silence::SilenceState;
 use crate::model::Timestamp;
-use crate::telemetry::MetricFamily;
+use crate::telemetry::{Counter, FloatCounter, Histogram, HistogramVec, MetricFamily};
+
+/// Bounds of the time of deliveries in seconds, as Alertmanager has them.
+const DELIVERY_SECONDS: &[f64] = &[1.0, 5.0, 10.0, 15.0, 20.0];
+/// Most kinds of integrations; there are fewer.
+const INTEGRATION_KINDS_MAX: usize = 64;
+
+/// How long things take, which the state machine does not know.
+#[derive(Debug)]
+pub struct NotifyTimes {
+    /// By kind of integration.
+    deliveries: HistogramVec<1>,
+    received: Counter,
+    receive_seconds: FloatCounter,
+}
+
+impl Default for NotifyTimes {
+    fn default() -> NotifyTimes {
+        let make = || Histogram::new(DELIVERY_SECONDS);
+        NotifyTimes {
+            deliveries: HistogramVec::new(["integration"], INTEGRATION_KINDS_MAX, make),
+            received: Counter::new(),
+            receive_seconds: FloatCounter::new(),
+        }
+    }
+}
+
+impl NotifyTimes {
+    /// Notes one attempt to deliver, whether it succeeded or not.
+    pub(super) fn delivered(&self, kind: &str, took: Duration) {
+        self.deliveries.with([kind]).observe_duration(took);
+    }
+
+    /// Notes that `count` alerts were put into their groups.
+    pub(super) fn received(&self, count: usize, took: Duration) {
+        self.received.add(count as u64);
+        self.receive_seconds.add(took.as_secs_f64());
+    }
+
+    fn families(&self, config: &AlertConfig) -> [MetricFamily; 2] {
+        // A line for each kind in the configuration, also before its first delivery.
+        let configured = config.receivers.iter().flat_map(|receiver| &receiver.integrations);
+        configured.for_each(|integration| drop(self.deliveries.with([integration.kind()])));
+        [
+            self.deliveries.family(
+                "alertmanager_notification_latency_seconds",
+                "The latency of notifications in seconds.",
+            ),
+            MetricFamily::summary(
+                "alertmanager_dispatcher_alert_processing_duration_seconds",
+                "Summary of latencies for the processing of alerts.",
+            )
+            .with_sum_and_count(&[], self.receive_seconds.get(), self.received.get()),
+        ]
+    }
+}
 
 /// What is shown of alerting now.
 pub fn families(notifier: &Notifier) -> Vec<MetricFamily> {
@@ -15,8 +74,22 @@ pub fn families(notifier: &Notifier) -> Vec<MetricFamily> {
         let mut all = state(machine, now);
         all.extend(received(machine.counters()));
         all.extend(integrations(machine.counters(), machine.config()));
+        all.extend(notifier.times().families(machine.config()));
+        all.push(config_hash(machine.config()));
         all
     })
+}
+
+/// Servers with the same configuration show the same number.
+fn config_hash(config: &AlertConfig) -> MetricFamily {
+    let digest = Md5::digest(config.yaml.as_bytes());
+    let start = digest.iter().take(6); // 48 bits: a float holds them exactly
+    let number = start.fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+    MetricFamily::gauge(
+        "alertmanager_config_hash",
+        "Hash of the currently loaded alertmanager configuration, its secrets masked.",
+    )
+    .value(number as f64)
 }
 
 fn state(machine: &Machine, now: Timestamp) -> Vec<MetricFamily> {

@@ -26,8 +26,8 @@ pub const SILENCE_RETENTION_MS: i64 = 120 * 3_600_000;
 pub struct Silence {
     /// Its name, a UUID.
     pub id: Arc<str>,
-    /// Alerts that match all of them are kept quiet; not empty.
-    pub matchers: Vec<Matcher>,
+    /// Alerts that match all of them are kept quiet; not empty. Shared with the index.
+    pub matchers: Arc<[Matcher]>,
     /// From when on.
     pub starts_at: Timestamp,
     /// Until when; after `starts_at`.
@@ -224,7 +224,7 @@ impl Silences {
     fn put(&mut self, id: Arc<str>, draft: SilenceDraft, now: Timestamp) {
         let silence = Silence {
             id: Arc::clone(&id),
-            matchers: draft.matchers,
+            matchers: draft.matchers.into(),
             starts_at: draft.starts_at,
             ends_at: draft.ends_at,
             updated_at: now,
@@ -278,7 +278,7 @@ fn check(draft: &SilenceDraft) -> Result<(), SilenceError> {
 /// Whether a silence may be changed in place.
 fn can_update(known: &Silence, draft: &SilenceDraft, now: Timestamp) -> bool {
     let second = |at: Timestamp| at.0.div_euclid(1000);
-    known.matchers == draft.matchers
+    *known.matchers == *draft.matchers
         && match known.state(now) {
             SilenceState::Active => {
                 second(known.starts_at) == second(draft.starts_at) && draft.ends_at >= now

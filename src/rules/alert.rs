@@ -39,30 +39,13 @@ impl AlertState {
     }
 }
 
-/// Annotations with their names shared among the alerts of a rule, and texts that are no templates
-/// too.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlertTexts {
-    /// Names, ascending.
-    pub names: Arc<[Box<str>]>,
-    /// As many texts.
-    pub values: Box<[Arc<str>]>,
-}
-
-impl AlertTexts {
-    /// The pairs.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.names.iter().zip(&self.values).map(|(name, value)| (&**name, &**value))
-    }
-}
-
 /// An element of a rule's result, with the labels and annotations its alert gets.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// What identifies the alert.
     pub labels: Labels,
     /// What describes it.
-    pub texts: AlertTexts,
+    pub annotations: Annotations,
     /// The value; 0 for a histogram.
     pub value: f64,
 }
@@ -70,8 +53,8 @@ pub struct Candidate {
 /// What one alert is. Times in ms, [`NEVER`] when it has not happened.
 #[derive(Clone, Debug)]
 pub struct ActiveAlert {
-    /// Its annotations.
-    pub texts: AlertTexts,
+    /// What describes it.
+    pub annotations: Annotations,
     /// Its latest value.
     pub value: f64,
     /// Since when it is there.
@@ -95,9 +78,9 @@ pub struct ActiveAlert {
 }
 
 impl ActiveAlert {
-    fn new(candidate: AlertTexts, value: f64, ts: i64, round: u32) -> ActiveAlert {
+    fn new(annotations: Annotations, value: f64, ts: i64, round: u32) -> ActiveAlert {
         ActiveAlert {
-            texts: candidate,
+            annotations,
             value,
             active_at: ts,
             fired_at: NEVER,
@@ -113,10 +96,15 @@ impl ActiveAlert {
     }
 
     /// An alert as it was kept over a restart.
-    pub fn kept(texts: AlertTexts, value: f64, state: AlertState, times: [i64; 5]) -> ActiveAlert {
+    pub fn kept(
+        annotations: Annotations,
+        value: f64,
+        state: AlertState,
+        times: [i64; 5],
+    ) -> ActiveAlert {
         let [active_at, fired_at, resolved_at, last_sent_at, keep_firing_since] = times;
         let told = (state != AlertState::Inactive).then_some(state);
-        let new = ActiveAlert::new(texts, value, active_at, 0);
+        let new = ActiveAlert::new(annotations, value, active_at, 0);
         ActiveAlert {
             fired_at,
             resolved_at,
@@ -254,16 +242,26 @@ impl AlertSet {
         Ok(())
     }
 
+    /// Lets a candidate whose alert is known share its labels and texts, as far as they are equal:
+    /// every evaluation makes all of them anew.
+    pub fn share(&self, candidate: &mut Candidate) {
+        let Some((labels, alert)) = self.alerts.get_key_value(&candidate.labels) else { return };
+        candidate.labels = labels.clone();
+        if alert.annotations == candidate.annotations {
+            candidate.annotations = alert.annotations.clone();
+        }
+    }
+
     fn merge(&mut self, ts: i64, candidate: Candidate) {
-        let Candidate { labels, texts, value } = candidate;
+        let Candidate { labels, annotations, value } = candidate;
         match self.alerts.get_mut(&labels) {
             Some(alert) if alert.state != AlertState::Inactive => {
-                alert.texts = texts;
+                alert.annotations = annotations;
                 alert.value = value;
                 alert.round = self.round;
             }
             _ => {
-                let alert = ActiveAlert::new(texts, value, ts, self.round);
+                let alert = ActiveAlert::new(annotations, value, ts, self.round);
                 if let Some(before) = self.alerts.insert(labels.clone(), alert) {
                     self.gone.extend(before.told.map(|state| (labels, state)));
                 }
@@ -359,7 +357,12 @@ impl AlertSet {
 
     /// The alert with these labels as it is sent. `valid_ms`: after which time it counts as
     /// resolved unless it is repeated.
-    pub fn to_send(&self, labels: &Labels, valid_ms: i64, generator_url: &str) -> Option<Alert> {
+    pub fn to_send(
+        &self,
+        labels: &Labels,
+        valid_ms: i64,
+        generator_url: &Arc<str>,
+    ) -> Option<Alert> {
         let alert = self.alerts.get(labels)?;
         let ends_at = match alert.resolved_at {
             NEVER => alert.last_sent_at.saturating_add(valid_ms),
@@ -367,10 +370,10 @@ impl AlertSet {
         };
         Some(Alert {
             labels: labels.clone(),
-            annotations: alert.texts.iter().collect::<Annotations>(),
+            annotations: alert.annotations.clone(),
             starts_at: Timestamp(alert.fired_at),
             ends_at: Timestamp(ends_at),
-            generator_url: generator_url.into(),
+            generator_url: Arc::clone(generator_url),
         })
     }
 
@@ -413,13 +416,22 @@ impl AlertSet {
         }
     }
 
-    /// Hands over what changed since [`AlertSet::saved`]: alerts to be kept, and those to be no
-    /// longer kept.
-    pub fn changes(&self, mut each: impl FnMut(&Labels, Option<&ActiveAlert>)) {
+    /// Alerts that changed since [`AlertSet::saved`], by the bytes of their labels: to be kept, or,
+    /// where [`AlertSet::get`] knows none, to be no longer kept.
+    pub fn changed(&self) -> Vec<Labels> {
         let gone = self.forgotten.iter().filter(|labels| !self.alerts.contains_key(*labels));
-        gone.for_each(|labels| each(labels, None));
         let changed = self.alerts.iter().filter(|(_, alert)| alert.is_changed);
-        changed.for_each(|(labels, alert)| each(labels, Some(alert)));
+        let all = gone.chain(changed.map(|(labels, _)| labels));
+        let mut all: Vec<Labels> = all.cloned().collect();
+        // Neighbours share pages where they are kept.
+        all.sort_unstable_by(|a, b| a.as_packed().cmp(b.as_packed()));
+        all.dedup();
+        all
+    }
+
+    /// The alert with these labels, resolved or not.
+    pub fn get(&self, labels: &Labels) -> Option<&ActiveAlert> {
+        self.alerts.get(labels)
     }
 
     /// Says that all changes are kept.

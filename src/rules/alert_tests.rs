@@ -12,9 +12,8 @@ fn one() -> Labels {
 }
 
 fn candidate(labels: &Labels, value: f64) -> Candidate {
-    let names: Arc<[Box<str>]> = Arc::new(["summary".into()]);
-    let values = Box::new([Arc::from(format!("is {value}"))]);
-    Candidate { labels: labels.clone(), texts: AlertTexts { names, values }, value }
+    let annotations = [("summary", format!("is {value}"))].into_iter().collect();
+    Candidate { labels: labels.clone(), annotations, value }
 }
 
 /// One alert whose evaluations are written down as they come.
@@ -45,7 +44,7 @@ impl Life {
     /// What is sent at `ts`: whether it is resolved by then, with its times.
     fn sent(&mut self, ts: i64) -> Option<(bool, i64, i64)> {
         let due = self.set.take_due(Timestamp(ts), MIN);
-        let alert = self.set.to_send(due.first()?, 4 * MIN, "url").expect("it is due");
+        let alert = self.set.to_send(due.first()?, 4 * MIN, &"url".into()).expect("it is due");
         Some((alert.is_resolved_at(Timestamp(ts)), alert.starts_at.0, alert.ends_at.0))
     }
 
@@ -169,7 +168,7 @@ fn only_value_and_texts_of_a_lasting_one_change() {
     life.at(0, true);
     life.at(MIN, true);
     let alert = life.alert();
-    assert_eq!((alert.value, &*alert.texts.values[0]), (MIN as f64, "is 60000"));
+    assert_eq!((alert.value, alert.annotations.get("summary")), (MIN as f64, Some("is 60000")));
     assert_eq!(alert.active_at, 0);
 }
 
@@ -223,7 +222,8 @@ fn what_changed_is_kept_once() {
     let mut life = Life::new(MIN, 0);
     let changes = |set: &AlertSet| {
         let mut found = Vec::new();
-        set.changes(|_, alert| found.push(alert.map(|alert| alert.state)));
+        let alerts = set.changed();
+        found.extend(alerts.iter().map(|labels| set.get(labels).map(|alert| alert.state)));
         found
     };
     life.at(0, true);

@@ -10,12 +10,15 @@ use std::time::Duration;
 use super::metrics::GroupMetrics;
 use super::output::Output;
 use super::restore::{GRACE_PERIOD_MS, OUTAGE_TOLERANCE_MS, restore};
-use super::rule::{Order, Rule, lock};
+use super::rule::{Order, Rule, lock, valid_ms};
 use super::saved;
 use super::seams::{Change, Environment, StateStore};
 use super::slot::Slots;
 use super::spec::GroupSpec;
 use crate::model::{Labels, Timestamp};
+
+/// Most alerts kept in one commit.
+const SAVED_PART_MAX: usize = 10_000;
 
 /// What groups take when they do not say it themselves, and how state is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +139,19 @@ impl Group {
         *lock(&self.progress)
     }
 
+    /// Until when alerts of its rules must not end because nobody repeats them, when it is evaluated
+    /// for the first time after `now`.
+    pub(super) fn expected(
+        &self,
+        now: Timestamp,
+        resend_delay_ms: i64,
+    ) -> Vec<(Labels, Timestamp)> {
+        let valid_ms = valid_ms(self.interval_ms, resend_delay_ms);
+        let until = self.slots().next_after(now).saturating_add(valid_ms);
+        let labels = self.rules.iter().filter_map(Rule::fixed_labels);
+        labels.map(|labels| (labels, until)).collect()
+    }
+
     /// Evaluates all rules for the time `ts`, one after the other: what one writes the next reads.
     pub fn evaluate(&self, environment: &Environment<'_>, ts: Timestamp) {
         let mut run = lock(&self.run);
@@ -167,7 +183,7 @@ impl Group {
         let took = (environment.elapsed)().saturating_sub(start);
         *lock(&self.progress) = Progress { evaluated_at: Some(began), took };
         self.metrics.evaluated(ts, took, seconds, samples);
-        environment.metrics.group_seconds.observe_duration(took);
+        environment.metrics.group_took(took);
     }
 
     /// After a restart the time that the process was away does not count as time an alert was
@@ -218,39 +234,55 @@ impl Group {
         }
     }
 
-    /// Keeps what changed, in one commit; nothing is written when nothing did.
+    /// Keeps what changed, and when; nothing is written when nothing did.
     fn save(&self, store: &dyn StateStore, run: &mut Run, ts: Timestamp) {
-        let mut changes: Vec<Change> = Vec::new();
-        let mut changed = Vec::new();
-        let mut has_pending = false;
-        for rule in self.rules.iter().filter(|rule| rule.spec().is_alerting()) {
-            let (before, prefix) = (changes.len(), saved::rule_key(&self.spec, rule));
-            let alerts = rule.alerts();
-            has_pending |= alerts.has_pending();
-            alerts.changes(|labels, alert| {
-                let key = saved::alert_key(&prefix, labels);
-                changes.push((key, alert.map(saved::encode)));
-            });
-            if changes.len() > before {
-                changed.push(rule);
-            }
-        }
-        if changes.is_empty() && run.is_known && !has_pending {
+        let alerting = || self.rules.iter().filter(|rule| rule.spec().is_alerting());
+        let changed: Vec<(&Rule, Vec<Labels>)> = alerting()
+            .map(|rule| (rule, rule.alerts().changed()))
+            .filter(|(_, changed)| !changed.is_empty())
+            .collect();
+        let has_pending = alerting().any(|rule| rule.alerts().has_pending());
+        if changed.is_empty() && run.is_known && !has_pending {
             return;
         }
-        changes.push((saved::group_key(&self.spec), Some(ts.0.to_le_bytes().to_vec())));
-        match store.change(changes) {
+        match self.write_changes(store, &changed, ts) {
             Ok(()) => {
                 run.is_known = true;
-                changed.iter().for_each(|rule| rule.alerts().saved());
+                changed.iter().for_each(|(rule, _)| rule.alerts().saved());
             }
             Err(why) => {
                 self.metrics.state_failures.inc();
                 let why = format!("the state of alerts is not kept: {why}");
                 tracing::error!("rule group {}: {why}", self.spec.key());
-                changed.iter().for_each(|rule| rule.set_error(why.clone()));
+                changed.iter().for_each(|(rule, _)| rule.set_error(why.clone()));
             }
         }
+    }
+
+    /// Writes alerts, and with the last of them the time: in one commit unless they are very many,
+    /// so that a storm is not in memory a second time. An alert is whole for itself.
+    fn write_changes(
+        &self,
+        store: &dyn StateStore,
+        changed: &[(&Rule, Vec<Labels>)],
+        ts: Timestamp,
+    ) -> Result<(), String> {
+        let mut changes: Vec<Change> = Vec::new();
+        for (rule, labels) in changed {
+            let prefix = saved::rule_key(&self.spec, rule);
+            for part in labels.chunks(SAVED_PART_MAX) {
+                if changes.len() + part.len() > SAVED_PART_MAX {
+                    store.change(std::mem::take(&mut changes))?;
+                }
+                let alerts = rule.alerts();
+                changes.extend(part.iter().map(|labels| {
+                    let record = alerts.get(labels).map(saved::encode);
+                    (saved::alert_key(&prefix, labels), record)
+                }));
+            }
+        }
+        changes.push((saved::group_key(&self.spec), Some(ts.0.to_le_bytes().to_vec())));
+        store.change(changes)
     }
 
     /// Takes the state that was kept before a restart. Rules that were evaluated before have

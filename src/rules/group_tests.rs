@@ -211,7 +211,7 @@ fn labels_override_and_empty_ones_are_removed() {
     let alerts = groups[0].rules()[0].alerts();
     let (labels, alert) = alerts.active().next().expect("an alert");
     assert_eq!(labels.to_string(), r#"{alertname="A", b="2", c="72"}"#);
-    let texts: Vec<_> = alert.texts.iter().collect();
+    let texts: Vec<_> = alert.annotations.iter().collect();
     assert_eq!(texts[1..], [("e", ""), ("n", "m")]);
     assert_eq!(texts[0], ("broken", "2"));
 }
@@ -226,7 +226,7 @@ fn a_template_that_fails_says_so_and_the_alert_fires() {
     let rule = &groups[0].rules()[0];
     let alerts = rule.alerts();
     let (_, alert) = alerts.active().next().expect("an alert");
-    let text = &alert.texts.values[0];
+    let text = alert.annotations.get("a").expect("a text");
     assert!(text.starts_with("<error expanding template: "), "{text}");
     assert!(text.contains("first() called on vector with no elements"), "{text}");
     assert_eq!((alert.state, rule.expansions.failed.get()), (AlertState::Firing, 1));
@@ -244,7 +244,7 @@ fn the_query_offset_moves_query_and_samples_but_not_alerts() {
     assert_eq!(world.query("ALERTS", 5 * MIN - 1).len(), 1);
     let alerts = groups[0].rules()[1].alerts();
     let (_, alert) = alerts.active().next().expect("an alert");
-    assert_eq!((alert.active_at, &*alert.texts.values[0]), (10 * MIN - 1, "599.999"));
+    assert_eq!((alert.active_at, alert.annotations.get("at")), (10 * MIN - 1, Some("599.999")));
 }
 
 #[test]
@@ -467,7 +467,7 @@ fn a_reload_keeps_what_did_not_change_and_the_alerts_of_what_did() {
     let alerts = changed.groups[1].rules()[0].alerts();
     let (_, alert) = alerts.active().next().expect("kept");
     assert_eq!((alert.active_at, alert.state), (0, AlertState::Pending));
-    assert_eq!(alert.texts.iter().next(), Some(("new", "x")));
+    assert_eq!(alert.annotations.iter().next(), Some(("new", "x")));
     drop(alerts);
     world.run(&changed.groups, [3 * MIN]);
     assert_eq!(changed.groups[1].rules()[0].alerts().state(), AlertState::Firing);
@@ -504,4 +504,16 @@ fn alerts_that_share_a_series_do_not_end_it_for_each_other() {
     world.write(r#"m{alertstate="x"}"#, MIN, gone);
     world.run(&groups, [MIN]);
     assert_eq!(world.query("ALERTS", MIN).len(), 1, "the other is still there");
+}
+
+#[test]
+fn a_group_says_until_when_its_alerts_wait_for_it() {
+    let text = "groups:\n- name: g\n  interval: 1h\n  rules:\n  - {record: r, expr: m}\n  \
+        - {alert: A, expr: m, labels: {severity: page, host: '{{ $labels.host }}', x: ''}}\n";
+    let group = &groups(text)[0];
+    let now = Timestamp(1_700_000_000_000);
+    let expected = group.expected(now, MIN);
+    let [(labels, until)] = &expected[..] else { panic!("one rule has alerts: {expected:?}") };
+    assert_eq!(labels.to_string(), r#"{alertname="A", severity="page"}"#);
+    assert_eq!(*until, group.slots().next_after(now).saturating_add(4 * 60 * MIN));
 }

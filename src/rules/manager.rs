@@ -18,7 +18,7 @@ use super::reload::change;
 use super::seams::{AlertSink, Environment, Externals, SampleSink, StateStore};
 use super::slot::Slots;
 use super::spec::GroupSpec;
-use crate::model::{Clock, SeriesSource, Timestamp};
+use crate::model::{Clock, Labels, SeriesSource, Timestamp};
 use crate::promql::Engine;
 use crate::telemetry::MetricFamily;
 
@@ -150,10 +150,16 @@ impl Manager {
     /// Runs exactly these groups from now on. Unchanged ones go on untouched, changed ones keep
     /// their alerts. Waits for the present evaluations of changed groups.
     pub fn set(&mut self, specs: Vec<GroupSpec>, settings: Settings) {
-        let state = self.shared.parts().state;
+        let parts = self.shared.parts();
         let is_start = std::mem::take(&mut self.is_start);
         let before = self.shared.running.groups();
-        let changed = change(&before, specs, settings, &*state, is_start);
+        let changed = change(&before, specs, settings, &*parts.state, is_start);
+        let now = parts.clock.now();
+        let is_new = |group: &&Arc<Group>| !before.iter().any(|other| Arc::ptr_eq(other, group));
+        let expected = changed.groups.iter().filter(is_new);
+        let expected: Vec<(Labels, Timestamp)> =
+            expected.flat_map(|group| group.expected(now, parts.resend_delay_ms)).collect();
+        parts.alerts.hold(&expected);
         self.shared.running.set(changed.groups);
         // The scheduler ends only after the manager.
         let _ = self.messages.send(Message::Changed(changed.removed));

@@ -5,21 +5,43 @@ use std::time::Duration;
 
 use super::group::Group;
 use crate::model::Timestamp;
-use crate::telemetry::{Counter, FloatGauge, Gauge, Histogram, MetricFamily};
+use crate::telemetry::{Counter, FloatGauge, Gauge, Histogram, MetricFamily, Summary};
+
+/// Quantiles of the durations of groups, as Prometheus has them.
+const GROUP_QUANTILES: &[f64] = &[0.01, 0.05, 0.5, 0.9, 0.99];
 
 /// Metrics of all rules together.
 #[derive(Debug)]
 pub struct RuleMetrics {
-    /// Time single rules take.
-    pub evaluation_seconds: Histogram,
-    /// Time whole groups take.
-    pub group_seconds: Histogram,
+    evaluation_seconds: Histogram,
+    evaluation_summary: Summary,
+    group_seconds: Histogram,
+    group_summary: Summary,
 }
 
 impl Default for RuleMetrics {
     fn default() -> RuleMetrics {
         let seconds = || Histogram::new(Histogram::SECONDS);
-        RuleMetrics { evaluation_seconds: seconds(), group_seconds: seconds() }
+        RuleMetrics {
+            evaluation_seconds: seconds(),
+            evaluation_summary: Summary::new(Summary::USUAL),
+            group_seconds: seconds(),
+            group_summary: Summary::new(GROUP_QUANTILES),
+        }
+    }
+}
+
+impl RuleMetrics {
+    /// Notes how long a rule took.
+    pub(super) fn rule_took(&self, took: Duration) {
+        self.evaluation_seconds.observe_duration(took);
+        self.evaluation_summary.observe_duration(took);
+    }
+
+    /// Notes how long a group took.
+    pub(super) fn group_took(&self, took: Duration) {
+        self.group_seconds.observe_duration(took);
+        self.group_summary.observe_duration(took);
     }
 }
 
@@ -146,6 +168,20 @@ pub fn families(all: &RuleMetrics, groups: &[Arc<Group>]) -> Vec<MetricFamily> {
         ),
     ] {
         families.push(MetricFamily::histogram(name, help).with_histogram(&[], histogram));
+    }
+    for (name, help, summary) in [
+        (
+            "prometheus_rule_evaluation_duration_seconds",
+            "Duration of evaluations of rules, of the last ten minutes.",
+            &all.evaluation_summary,
+        ),
+        (
+            "prometheus_rule_group_duration_seconds",
+            "Duration of evaluations of rule groups, of the last ten minutes.",
+            &all.group_summary,
+        ),
+    ] {
+        families.push(MetricFamily::summary(name, help).with_summary(&[], summary));
     }
     families.extend(expansions(groups));
     families

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::alert::{AlertSet, AlertTexts, Candidate, Timing};
+use super::alert::{AlertSet, Candidate, Timing};
 use super::label_merge::merge;
 use super::output::{Output, push_alert_series};
 use super::recording::{SeriesLabels, record};
@@ -15,12 +15,14 @@ use super::seams::{Environment, vector};
 use super::spec::{RuleKind, RuleSpec, Texts};
 use super::templates::TemplateInput;
 use crate::model::labels::METRIC_NAME;
-use crate::model::{Labels, Timestamp};
+use crate::model::{Annotations, Labels, LabelsBuilder, Timestamp};
 use crate::promql::{PointValue, VectorSample};
 use crate::url_text::query_escape;
 
 /// Elements of a result from which on their texts are expanded by several threads.
 const PARALLEL_MIN: usize = 512;
+/// Elements whose texts are made before those are dropped that their alerts have already.
+const CANDIDATES_PART: usize = 8192;
 /// Alerts handed on at a time.
 const SEND_ALERTS_MAX: usize = 1000;
 
@@ -63,8 +65,6 @@ pub struct Rule {
     spec: Arc<RuleSpec>,
     /// Position among the rules of the group with the same name and labels.
     twin: usize,
-    /// Names of the annotations, shared by the alerts.
-    names: Arc<[Box<str>]>,
     /// Written at the end of each evaluation, read by the API.
     outcome: Mutex<Outcome>,
     /// Held while alerts change state, not while the expression is evaluated.
@@ -99,16 +99,9 @@ pub(super) struct Order {
 impl Rule {
     /// A rule without state. `is_restored`: whether there is nothing to restore.
     pub(super) fn new(spec: Arc<RuleSpec>, twin: usize, is_restored: bool) -> Rule {
-        let names = match &spec.kind {
-            RuleKind::Alerting { annotations, .. } => {
-                annotations.iter().map(|(name, _)| name.clone()).collect()
-            }
-            RuleKind::Recording => Arc::new([]) as Arc<[Box<str>]>,
-        };
         Rule {
             spec,
             twin,
-            names,
             outcome: Mutex::default(),
             alerts: Mutex::default(),
             is_restored: AtomicBool::new(is_restored),
@@ -132,11 +125,6 @@ impl Rule {
     /// Its alerts.
     pub fn alerts(&self) -> MutexGuard<'_, AlertSet> {
         lock(&self.alerts)
-    }
-
-    /// Names of the annotations.
-    pub(super) fn names(&self) -> &Arc<[Box<str>]> {
-        &self.names
     }
 
     /// What it is kept under, within its group.
@@ -169,7 +157,7 @@ impl Rule {
         let written = *result.as_ref().unwrap_or(&0);
         let took = (environment.elapsed)().saturating_sub(start);
         let last_error = result.err();
-        environment.metrics.evaluation_seconds.observe_duration(took);
+        environment.metrics.rule_took(took);
         let is_canceled = last_error.is_some() && environment.is_canceled();
         if !is_canceled {
             let evaluated_at = Some(began);
@@ -249,12 +237,19 @@ impl Rule {
         annotations: &Texts,
     ) -> Result<Vec<Candidate>, String> {
         let make = |sample: &VectorSample| self.candidate(environment, ts, sample, annotations);
-        match &environment.engine.options().pool {
-            Some(pool) if result.len() >= PARALLEL_MIN => {
-                pool.install(|| result.par_iter().map(make).collect())
-            }
-            _ => result.iter().map(make).collect(),
+        let mut all = Vec::with_capacity(result.len());
+        for part in result.chunks(CANDIDATES_PART) {
+            let mut made: Vec<Candidate> = match &environment.engine.options().pool {
+                Some(pool) if part.len() >= PARALLEL_MIN => {
+                    pool.install(|| part.par_iter().map(make).collect::<Result<_, _>>())?
+                }
+                _ => part.iter().map(make).collect::<Result<_, _>>()?,
+            };
+            let known = lock(&self.alerts);
+            made.iter_mut().for_each(|candidate| known.share(candidate));
+            all.append(&mut made);
         }
+        Ok(all)
     }
 
     fn candidate(
@@ -283,13 +278,14 @@ impl Rule {
         let mut packed = Vec::with_capacity(sample.labels.as_packed().len() + 128);
         merge(&mut packed, &sample.labels, METRIC_NAME, &overrides);
         let labels = Labels::from_packed(&packed).map_err(|error| error.to_string())?;
-        let values = self.expand(annotations, &input).into();
-        let texts = AlertTexts { names: Arc::clone(&self.names), values };
+        let texts = self.expand(annotations, &input);
+        let names = annotations.iter().map(|(name, _)| name);
+        let annotations: Annotations = names.zip(&texts).collect();
         let value = match sample.value {
             PointValue::Float(value) => value,
             PointValue::Histogram(_) => 0.0,
         };
-        Ok(Candidate { labels, texts, value })
+        Ok(Candidate { labels, annotations, value })
     }
 
     fn expand(&self, texts: &Texts, input: &TemplateInput<'_>) -> Vec<Arc<str>> {
@@ -322,9 +318,8 @@ impl Rule {
         if due.is_empty() {
             return;
         }
-        // Two evaluations or deliveries may fail before it counts as resolved.
-        let valid_ms = order.interval_ms.max(environment.resend_delay_ms).saturating_mul(4);
-        let url = self.generator_url(&environment.externals.url);
+        let valid_ms = valid_ms(order.interval_ms, environment.resend_delay_ms);
+        let url: Arc<str> = self.generator_url(&environment.externals.url).into();
         for part in due.chunks(SEND_ALERTS_MAX) {
             let alerts: Vec<_> = {
                 let own = lock(&self.alerts);
@@ -332,6 +327,16 @@ impl Rule {
             };
             environment.alerts.send(&alerts);
         }
+    }
+
+    /// Labels that each of its alerts has: the name, and those that are no templates.
+    pub(super) fn fixed_labels(&self) -> Option<Labels> {
+        let mut fixed = LabelsBuilder::new();
+        for (name, text) in self.spec.labels.iter().filter(|(_, text)| text.is_plain()) {
+            fixed.set(name, text.source());
+        }
+        fixed.set("alertname", &self.spec.name);
+        fixed.build().ok().filter(|_| self.spec.is_alerting())
     }
 
     /// Where the rule's expression can be seen.
@@ -396,6 +401,11 @@ impl Rule {
         *lock(&self.outcome) = before.outcome();
         self.is_restored.store(before.is_restored(), Ordering::Relaxed);
     }
+}
+
+/// How long an alert counts as firing unless it is repeated: two evaluations or deliveries may fail.
+pub(super) fn valid_ms(interval_ms: i64, resend_delay_ms: i64) -> i64 {
+    interval_ms.max(resend_delay_ms).saturating_mul(4)
 }
 
 /// Packed labels of the series that tell of active alerts, when some of them may be shared.

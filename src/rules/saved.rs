@@ -4,13 +4,11 @@
 //! `len group-key` alone is the time of the group's latest evaluation that was kept. A record that
 //! cannot be read is left out: its alert begins anew.
 
-use std::sync::Arc;
-
-use super::alert::{ActiveAlert, AlertState, AlertTexts};
+use super::alert::{ActiveAlert, AlertState};
 use super::rule::Rule;
 use super::seams::StateStore;
 use super::spec::GroupSpec;
-use crate::model::{Labels, Timestamp};
+use crate::model::{Annotations, Labels, Timestamp};
 
 /// First byte of a record.
 const VERSION: u8 = 1;
@@ -52,15 +50,12 @@ pub(super) fn encode(alert: &ActiveAlert) -> Vec<u8> {
         alert.keep_firing_since,
     ];
     times.iter().for_each(|time| out.extend_from_slice(&time.to_le_bytes()));
-    for (name, text) in alert.texts.iter() {
-        push_text(&mut out, name.as_bytes());
-        push_text(&mut out, text.as_bytes());
-    }
+    out.extend_from_slice(alert.annotations.as_packed());
     out
 }
 
-/// The alert of a record; `names` are shared when they are the same.
-fn decode(mut record: &[u8], names: &Arc<[Box<str>]>) -> Option<ActiveAlert> {
+/// The alert of a record.
+fn decode(mut record: &[u8]) -> Option<ActiveAlert> {
     let [version, state] = *record.split_off(..2)? else { return None };
     let state = match (version, state) {
         (VERSION, 0) => AlertState::Inactive,
@@ -74,19 +69,7 @@ fn decode(mut record: &[u8], names: &Arc<[Box<str>]>) -> Option<ActiveAlert> {
     for time in &mut times {
         *time = word()?.cast_signed();
     }
-    let (mut own, mut values): (Vec<Box<str>>, Vec<Arc<str>>) = (Vec::new(), Vec::new());
-    while !record.is_empty() {
-        own.push(split_text(&mut record)?.into());
-        values.push(split_text(&mut record)?.into());
-    }
-    let names = if **names == *own { Arc::clone(names) } else { own.into() };
-    let texts = AlertTexts { names, values: values.into() };
-    Some(ActiveAlert::kept(texts, value, state, times))
-}
-
-fn split_text<'a>(record: &mut &'a [u8]) -> Option<&'a str> {
-    let len = u32::from_le_bytes(record.split_off(..4)?.try_into().ok()?);
-    std::str::from_utf8(record.split_off(..usize::try_from(len).ok()?)?).ok()
+    Some(ActiveAlert::kept(Annotations::from_packed(record)?, value, state, times))
 }
 
 /// What was kept of a group.
@@ -121,7 +104,7 @@ pub(super) fn load(
             return;
         };
         let labels = Labels::from_packed(&key[prefixes[at].len()..]);
-        match (labels, decode(record, rules[at].names())) {
+        match (labels, decode(record)) {
             (Ok(labels), Some(alert)) => rules[at].alerts().put(labels, alert),
             _ => loaded.unknown.push(key.to_owned()),
         }
@@ -185,20 +168,16 @@ mod tests {
 
     #[test]
     fn a_record_comes_back_and_half_a_one_does_not() {
-        let names: Arc<[Box<str>]> = Arc::new(["a".into(), "b".into()]);
-        let values: Box<[Arc<str>]> = Box::new(["".into(), "text".into()]);
-        let texts = AlertTexts { names: Arc::clone(&names), values };
+        let texts: Annotations = [("a", ""), ("b", "text")].into_iter().collect();
         let times = [1, 2, NEVER, 4, 5];
         let alert = ActiveAlert::kept(texts.clone(), f64::NAN, AlertState::Firing, times);
         let record = encode(&alert);
-        let back = decode(&record, &names).expect("a record");
-        assert_eq!((back.texts, back.state), (texts, AlertState::Firing));
+        let back = decode(&record).expect("a record");
+        assert_eq!((back.annotations, back.state), (texts, AlertState::Firing));
         assert_eq!((back.active_at, back.resolved_at, back.last_sent_at), (1, NEVER, 4));
         assert!(back.value.is_nan());
-        let whole = (0..record.len()).filter(|cut| decode(&record[..*cut], &names).is_some());
+        let whole = (0..record.len()).filter(|cut| decode(&record[..*cut]).is_some());
         // Cut between texts it is a record with fewer of them.
         assert_eq!(whole.collect::<Vec<_>>(), [50, 59]);
-        let other: Arc<[Box<str>]> = Arc::new([]);
-        assert_eq!(&*decode(&record, &other).expect("a record").texts.names, &*names);
     }
 }

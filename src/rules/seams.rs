@@ -26,6 +26,12 @@ pub trait SampleSink: Send + Sync {
 pub trait AlertSink: Send + Sync {
     /// Takes alerts of one rule; they are repeated as long as they last.
     fn send(&self, alerts: &[Alert]);
+
+    /// Says when rules are evaluated next that have not been evaluated yet as they are now: after a
+    /// start, and after a change that may have made their interval longer. Alerts with the labels of
+    /// one of them must not end before the time beside it only because nobody repeats them. Who keeps
+    /// no alerts over a restart has nothing to do.
+    fn hold(&self, _expected: &[(Labels, Timestamp)]) {}
 }
 
 /// One change of what is kept: a key and its new value; `None` removes it.

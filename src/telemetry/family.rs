@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::metric::Histogram;
+use super::summary::Summary;
 use crate::model::MetricType;
 
 /// All samples of one metric at one moment.
@@ -12,7 +13,7 @@ pub struct MetricFamily {
     pub name: Cow<'static, str>,
     /// One sentence for the reader.
     pub help: Cow<'static, str>,
-    /// Counter, gauge, histogram, info or unknown.
+    /// Counter, gauge, histogram, summary, info or unknown.
     pub metric_type: MetricType,
     /// The unit, which must then also end the name; empty when there is none.
     pub unit: &'static str,
@@ -45,6 +46,11 @@ impl MetricFamily {
     /// A histogram family without samples.
     pub fn histogram(name: &'static str, help: &'static str) -> MetricFamily {
         MetricFamily::new(name, help, MetricType::Histogram)
+    }
+
+    /// A summary family without samples.
+    pub fn summary(name: &'static str, help: &'static str) -> MetricFamily {
+        MetricFamily::new(name, help, MetricType::Summary)
     }
 
     /// A family of any type without samples.
@@ -89,6 +95,27 @@ impl MetricFamily {
             self.samples.push(MetricSample { suffix: "_bucket", labels, value: count as f64 });
         }
         for (suffix, value) in [("_sum", histogram.sum()), ("_count", count as f64)] {
+            self.samples.push(MetricSample { suffix, labels: owned(labels), value });
+        }
+        self
+    }
+
+    /// Adds the quantiles, sum and count of a summary with labels.
+    #[must_use]
+    pub fn with_summary(mut self, labels: &[(&str, &str)], summary: &Summary) -> Self {
+        for (quantile, value) in summary.quantiles() {
+            let mut labels = owned(labels);
+            labels.push((Cow::Borrowed("quantile"), quantile.to_string()));
+            self.samples.push(MetricSample { suffix: "", labels, value });
+        }
+        let (sum, count) = summary.sum_and_count();
+        self.with_sum_and_count(labels, sum, count)
+    }
+
+    /// Adds a summary without quantiles, with labels.
+    #[must_use]
+    pub fn with_sum_and_count(mut self, labels: &[(&str, &str)], sum: f64, count: u64) -> Self {
+        for (suffix, value) in [("_sum", sum), ("_count", count as f64)] {
             self.samples.push(MetricSample { suffix, labels: owned(labels), value });
         }
         self

@@ -13,6 +13,7 @@ mod metric;
 mod process;
 mod registry;
 mod runtime;
+mod summary;
 
 pub use collect::{COLLECT_INTERVAL, SelfCollector, run as run_self_collection};
 pub use event::{Event, Events};
@@ -25,3 +26,4 @@ pub use metric::{Counter, CounterVec, FloatCounter, FloatGauge, Gauge, Histogram
 pub use process::{build_info, process_metrics};
 pub use registry::Registry;
 pub use runtime::cpu_pool_metrics;
+pub use summary::Summary;

@@ -303,7 +303,7 @@ fn texts(world: &RuleWorld, alertname: &str) -> Vec<String> {
     let rule = rules.into_iter().find(|rule| *rule.spec().name == *alertname).expect("the rule");
     let alerts = rule.alerts();
     let texts = alerts.active().next().map(|(_, alert)| {
-        alert.texts.iter().map(|(name, text)| format!("{name}: {text}")).collect()
+        alert.annotations.iter().map(|(name, text)| format!("{name}: {text}")).collect()
     });
     texts.unwrap_or_default()
 }

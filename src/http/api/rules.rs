@@ -152,7 +152,7 @@ fn write_alert(out: &mut JsonWriter, labels: &Labels, alert: &ActiveAlert) {
     out.end_object();
     out.key("annotations");
     out.begin_object();
-    alert.texts.iter().for_each(|(name, text)| out.string_field(name, text));
+    alert.annotations.iter().for_each(|(name, text)| out.string_field(name, text));
     out.end_object();
     out.string_field("state", alert.state.as_str());
     out.string_field("activeAt", &Timestamp(alert.active_at).to_string());

@@ -19,7 +19,7 @@ pub(super) type AlertId = u32;
 pub(super) struct Entry {
     pub fingerprint: Fingerprint,
     pub labels: Labels,
-    pub annotations: Arc<Annotations>,
+    pub annotations: Annotations,
     pub generator_url: Arc<str>,
     pub starts_at: Timestamp,
     /// When it ends or ended; in the future while it fires.
@@ -41,10 +41,15 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether it has this label with this value.
+    pub(super) fn has(&self, (name, value): (&str, &str)) -> bool {
+        self.labels.get(name) == Some(value)
+    }
+
     pub(super) fn notified(&self) -> NotifiedAlert {
         NotifiedAlert {
             labels: self.labels.clone(),
-            annotations: Arc::clone(&self.annotations),
+            annotations: self.annotations.clone(),
             starts_at: self.starts_at,
             resolved_at: self.resolved.then_some(self.ends_at),
             generator_url: Arc::clone(&self.generator_url),
@@ -70,16 +75,15 @@ impl Entry {
                 ends_at = ends_at.max(self.ends_at);
             }
         }
-        let mut changed = false;
-        if *self.annotations != new.alert.annotations {
-            self.annotations = Arc::new(new.alert.annotations);
-            changed = true;
+        let changed = self.annotations != new.alert.annotations
+            || self.generator_url != new.alert.generator_url
+            || self.starts_at != starts_at;
+        // Also where they are equal: then sender and receiver share one copy.
+        if self.labels == new.alert.labels {
+            self.labels = new.alert.labels;
         }
-        if *self.generator_url != *new.alert.generator_url {
-            self.generator_url = new.alert.generator_url.into();
-            changed = true;
-        }
-        changed |= self.starts_at != starts_at;
+        self.annotations = new.alert.annotations;
+        self.generator_url = new.alert.generator_url;
         (self.starts_at, self.ends_at) = (starts_at, ends_at);
         (self.updated_at, self.timeout) = (now, new.timeout);
         changed

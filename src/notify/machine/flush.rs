@@ -33,6 +33,7 @@ impl Machine {
         };
         let entry = self.alerts.get_mut(id).expect("BUG: the caller has looked it up");
         if !entry.groups.contains(&group_id) {
+            entry.groups.reserve_exact(1); // nearly always the only one
             entry.groups.push(group_id);
             let group = self.groups.get_mut(&group_id).expect("BUG: named by its key");
             group.members.push(Member { alert: id, noted: None });

@@ -37,7 +37,7 @@ use super::route::RouteTree;
 use super::rows::{AlertRow, RowChanges, RowKey, encoded};
 use super::silence::Silences;
 use super::silence::index::SilenceIndex;
-use crate::model::{Alert, Timestamp};
+use crate::model::{Alert, Labels, Timestamp};
 use alerts::{AlertId, Alerts, Entry};
 pub use flush::SUPPRESSION_NAMES;
 use group::Group;
@@ -49,6 +49,9 @@ pub const ALERTS_MAX: usize = 1_000_000;
 /// How much the end of an alert may move before it is stored anew, in ms. Senders move it with each
 /// report; after a restart an alert that fired gets the resolve timeout anyway.
 const ENDS_AT_DRIFT_MS: i64 = 3_600_000;
+/// Most rows, and most lines of the history, handed out at a time: a storm is written in parts, so
+/// that it is not in memory a second time as a whole.
+const EFFECTS_PART_MAX: usize = 10_000;
 /// How often old silences are looked for, in ms.
 const GARBAGE_EVERY_MS: i64 = 15 * 60_000;
 
@@ -247,8 +250,8 @@ impl Machine {
             silenced_by: self.silence_index.matching(&alert.labels),
             sides: sides.clone(),
             labels: alert.labels,
-            annotations: Arc::new(alert.annotations),
-            generator_url: alert.generator_url.into(),
+            annotations: alert.annotations,
+            generator_url: alert.generator_url,
             starts_at: alert.starts_at,
             ends_at: alert.ends_at,
             updated_at: self.now,
@@ -286,6 +289,22 @@ impl Machine {
             let entry = self.alerts.get_mut(id).expect("BUG: it is still there");
             entry.stored_ends_at = entry.ends_at;
             self.dirty.insert(Dirty::Alert(entry.fingerprint));
+        }
+    }
+
+    /// Keeps alerts that fire and have all labels of an element of `expected` from ending before the
+    /// time beside it: their rules cannot repeat them earlier, so their silence says nothing.
+    pub fn hold(&mut self, expected: &[(Labels, Timestamp)], now: Timestamp) {
+        self.move_clock(now);
+        let mut by_name: HashMap<&str, Vec<&(Labels, Timestamp)>> = HashMap::new();
+        for one in expected {
+            by_name.entry(one.0.value("alertname")).or_default().push(one);
+        }
+        for (_, entry) in self.alerts.iter_mut().filter(|(_, entry)| !entry.resolved) {
+            let of_name = by_name.get(entry.labels.value("alertname")).into_iter().flatten();
+            let mine = of_name.filter(|(labels, _)| labels.iter().all(|l| entry.has(l)));
+            let until = mine.map(|(_, until)| *until).max();
+            entry.ends_at = until.map_or(entry.ends_at, |until| until.max(entry.ends_at));
         }
     }
 
@@ -389,14 +408,29 @@ impl Machine {
     }
 
     /// What has to be done now; the caller does it and says so to nobody but, for deliveries, to
-    /// [`Machine::outcome`].
+    /// [`Machine::outcome`]. Of much it is a part: the caller comes again while
+    /// [`Machine::has_effects`], and what is to be told comes with the last part. Each row is whole
+    /// for itself, so a crash between two parts is as one before the change of those that follow.
     pub fn take_effects(&mut self) -> Effects {
-        let dirty = std::mem::take(&mut self.dirty);
-        for one in dirty {
+        let mut part =
+            Effects { rows: std::mem::take(&mut self.effects.rows), ..Effects::default() };
+        while part.rows.len() < EFFECTS_PART_MAX {
+            let Some(one) = self.dirty.pop_first() else { break };
             let (key, row) = self.row(&one);
-            self.effects.rows.insert(key, row);
+            part.rows.insert(key, row);
         }
-        std::mem::take(&mut self.effects)
+        let events = self.effects.events.len().min(EFFECTS_PART_MAX);
+        part.events = self.effects.events.drain(..events).collect();
+        if self.dirty.is_empty() && self.effects.events.is_empty() {
+            self.effects.events = Vec::new(); // a storm's memory is given back
+            part.sends = std::mem::take(&mut self.effects.sends);
+        }
+        part
+    }
+
+    /// Whether [`Machine::take_effects`] has more to hand out.
+    pub fn has_effects(&self) -> bool {
+        !(self.dirty.is_empty() && self.effects.is_empty())
     }
 
     /// Takes back what could not be stored: it is handed out again.

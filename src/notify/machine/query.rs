@@ -18,7 +18,7 @@ pub struct AlertView {
     /// What identifies it.
     pub labels: Labels,
     /// What describes it.
-    pub annotations: Arc<Annotations>,
+    pub annotations: Annotations,
     /// Since when it fires.
     pub starts_at: Timestamp,
     /// When it counts as resolved unless it is reported again.
@@ -97,7 +97,7 @@ impl Machine {
         let inhibitor = self.inhibitor_of(id, entry).and_then(|id| self.alerts.get(id));
         AlertView {
             labels: entry.labels.clone(),
-            annotations: Arc::clone(&entry.annotations),
+            annotations: entry.annotations.clone(),
             starts_at: entry.starts_at,
             ends_at: entry.ends_at,
             updated_at: entry.updated_at,

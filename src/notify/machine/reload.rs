@@ -18,6 +18,9 @@ use crate::notify::inhibit::Inhibitor;
 use crate::notify::route::{RouteTree, Timings};
 use crate::notify::rows::{AlertRow, GroupRow, LogRow, RowKey, RowKind, SilenceRow};
 
+/// Least time an alert that fired keeps firing after a start, in ms: by then the rules are read.
+const START_MS: i64 = 60_000;
+
 impl Machine {
     /// Goes on with another configuration.
     pub fn reload(&mut self, config: Arc<AlertConfig>, now: Timestamp) {
@@ -67,8 +70,9 @@ impl Machine {
     fn restore_alert(&mut self, row: AlertRow) -> Result<(), String> {
         let pairs = row.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let labels = Labels::from_pairs(pairs).map_err(|error| error.to_string())?;
-        // Nobody could report it while we were away: it gets the time of one that was just reported.
-        let resolve_ms = self.resolve_timeout_ms();
+        // Nobody could report it while we were away: it gets the time of one that was just reported,
+        // and at least until the rules say when they are evaluated ([`Machine::hold`]).
+        let resolve_ms = self.resolve_timeout_ms().max(START_MS);
         let ends_at = match row.resolved {
             true => Timestamp(row.ends_at),
             false => Timestamp(row.ends_at).max(self.now.saturating_add(resolve_ms)),
@@ -103,8 +107,8 @@ impl Machine {
             silenced_by: Vec::new(),
             sides: Default::default(),
             labels: alert.labels,
-            annotations: Arc::new(alert.annotations),
-            generator_url: alert.generator_url.into(),
+            annotations: alert.annotations,
+            generator_url: alert.generator_url,
             starts_at: alert.starts_at,
             ends_at: alert.ends_at,
             updated_at,
@@ -142,7 +146,11 @@ impl Machine {
     fn restore_log(&mut self, key: &RowKey, row: LogRow) -> Result<(), String> {
         let (id, name) = key.group_number().ok_or("a log's key is malformed")?;
         let (group, now) = (self.groups.get_mut(&id), self.now);
-        let group = group.ok_or_else(|| format!("the log {name} belongs to no group"))?;
+        let Some(group) = group else {
+            // Left over from a crash between the removals of a group and of its logs.
+            self.dirty.insert(Dirty::Log(id, name.into()));
+            return Ok(());
+        };
         if row.sending {
             // Whether it arrived is not known; the group has its turn at once.
             self.timers.remove(&(group.next_flush, id));
@@ -286,7 +294,7 @@ impl Machine {
             return;
         }
         self.effects.events.push(Event {
-            labels: label_map(&group.labels),
+            labels: group.labels.clone(),
             receiver: group.receiver[..].into(),
             integration: log.name[..].into(),
             group_key: group.key[..].into(),

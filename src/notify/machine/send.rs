@@ -10,7 +10,7 @@ use super::group::{Group, Log, Sending, View, union, without};
 use super::{Dirty, IntegrationCounters, Machine, Send};
 use crate::model::Timestamp;
 use crate::notify::deliver::{Failure, FailureKind, Notification, NotifiedAlert, Outcome, Reason};
-use crate::notify::event::{EVENT_ALERTS_MAX, Event, EventKind, label_map};
+use crate::notify::event::{EVENT_ALERTS_MAX, Event, EventKind};
 
 /// Most deliveries of one integration under way: a slow receiver must not use up all threads.
 pub const INTEGRATION_IN_FLIGHT_MAX: usize = 2;
@@ -301,7 +301,7 @@ fn event(now: Timestamp, group: &Group, at: usize, sending: &Sending) -> Event {
     let log = &group.logs[at];
     let alerts = sending.firing.iter().chain(&sending.resolved);
     Event {
-        labels: label_map(&group.labels),
+        labels: group.labels.clone(),
         receiver: group.receiver[..].into(),
         integration: log.name[..].into(),
         group_key: group.key[..].into(),

@@ -440,3 +440,24 @@ fn what_cannot_be_stored_is_not_told_and_comes_again() {
     let again = bench.machine.take_effects();
     assert_eq!((again.sends.len(), again.rows.len()), (1, rows));
 }
+
+#[test]
+fn after_a_start_an_alert_waits_for_the_first_evaluation_of_its_rule() {
+    let mut bench = Bench::new(SIMPLE);
+    bench.report("alertname=A host=1 severity=page", 240);
+    bench.report("alertname=A host=2 severity=warn", 240);
+    assert_eq!(bench.told(30), [told("a", Reason::First, 2, 0)]);
+    // Away for longer than both were valid; the rule of the first is evaluated in half an hour.
+    bench.restart(SIMPLE, 600);
+    let labels = [("alertname", "A"), ("severity", "page")];
+    let until = bench.now.saturating_add(1_800_000);
+    bench.machine.hold(&[(Labels::from_pairs(labels).expect("valid"), until)], bench.now);
+    // Nobody says anything of the second: it is over after the resolve timeout.
+    assert_eq!(bench.told(299), []);
+    assert_eq!(bench.told(301), [told("a", Reason::SomeResolved, 1, 1)]);
+    assert_eq!(bench.told(1_199), []);
+    bench.report("alertname=A host=1 severity=page", 240);
+    assert_eq!(bench.told(200), []);
+    bench.resolve("alertname=A host=1 severity=page");
+    assert_eq!(bench.told(300), [told("a", Reason::AllResolved, 0, 1)]);
+}

@@ -21,6 +21,7 @@ fn lists_come_with_and_without_braces() {
         (r#"{quote="She said: \"Hi, ladies!\""}"#, r#"{quote="She said: \"Hi, ladies!\""}"#),
         ("\"foo bar\"=\"\\u00e4\"", "{\"foo bar\"=\"\u{e4}\"}"),
         ("f\u{f6}o=b", "{f\u{f6}o=\"b\"}"),
+        (r#"""="b""#, r#"{""="b"}"#),
     ] {
         assert_eq!(shown(text), expected, "{text}");
         assert_eq!(both(text).expect(text).warning, None, "{text}");
@@ -94,5 +95,17 @@ fn what_is_displayed_reads_back() {
         let first = both(text).expect(text).matchers;
         let again = both(&MatcherList(&first).to_string()).expect("displayed").matchers;
         assert_eq!(first, again, "{text}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_read_is_read_again_from_its_own_text(text in "[{}a :,=!~\"\\\\\n\tn|*\u{e4}]{0,14}") {
+        for grammar in [Grammar::Fallback, Grammar::Utf8, Grammar::Classic] {
+            let Ok(parsed) = parse_matchers(&text, grammar) else { continue };
+            let written = MatcherList(&parsed.matchers).to_string();
+            let again = parse_matchers(&written, grammar);
+            proptest::prop_assert_eq!(again, Ok(Parsed { warning: None, ..parsed }), "{}", written);
+        }
     }
 }

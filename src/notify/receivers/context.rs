@@ -135,15 +135,16 @@ impl<'a> Context<'a> {
         &self.data
     }
 
-    /// Keeps the first `max` alerts, all if 0; how many were left out.
+    /// Keeps the first `max` alerts, all if 0; how many alerts of the group are left out, those that
+    /// no message lists among them.
     pub fn keep_alerts(&mut self, max: u64) -> u64 {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        if max == 0 || self.data.alerts.len() <= max {
-            return 0;
+        let mut left_out = self.notification.unlisted;
+        if max != 0 && self.data.alerts.len() > max {
+            left_out += self.data.alerts.len() - max;
+            self.data.alerts.truncate(max);
+            self.dot = self.data.dot();
         }
-        let left_out = self.data.alerts.len() - max;
-        self.data.alerts.truncate(max);
-        self.dot = self.data.dot();
         u64::try_from(left_out).unwrap_or(u64::MAX)
     }
 
@@ -214,7 +215,7 @@ fn alert_data(alert: &NotifiedAlert) -> AlertData {
     AlertData {
         is_resolved: !alert.is_firing(),
         labels: alert.labels.clone(),
-        annotations: alert.annotations.as_ref().clone(),
+        annotations: alert.annotations.clone(),
         starts_at: alert.starts_at,
         ends_at: alert.resolved_at,
         generator_url: (*alert.generator_url).into(),

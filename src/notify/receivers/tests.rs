@@ -34,7 +34,7 @@ fn alert(instance: &str, severity: &str, is_resolved: bool) -> NotifiedAlert {
     let fingerprint = Fingerprint::of(&labels);
     NotifiedAlert {
         labels,
-        annotations: Arc::new(annotations),
+        annotations,
         starts_at: Timestamp(NOW.as_millis() - 600_123),
         resolved_at: is_resolved.then_some(Timestamp(NOW.as_millis() - 1000)),
         generator_url: "http://p:9090/graph?g0.expr=disk+%3E+0.9&g0.tab=1".into(),

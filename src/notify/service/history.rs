@@ -127,7 +127,6 @@ impl HistoryQuery {
     }
 
     fn matches(&self, event: &Event) -> bool {
-        let value = |name: &str| event.labels.get(name).map_or("", String::as_str);
-        self.matchers.iter().all(|matcher| matcher.matches(value(matcher.name())))
+        self.matchers.iter().all(|matcher| matcher.matches_labels(&event.labels))
     }
 }

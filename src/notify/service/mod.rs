@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -27,9 +27,10 @@ pub use history::{HISTORY_LINES_MAX, HistoryPage, HistoryQuery, Place};
 use super::config::AlertConfig;
 use super::deliver::{Deliver, Outcome};
 use super::machine::{Incoming, Machine, Refusal};
+use super::metrics::NotifyTimes;
 use super::rows::{RowKey, RowKind};
 use super::silence::{SilenceDraft, SilenceError};
-use crate::model::{Clock, Timestamp};
+use crate::model::{Clock, Labels, Timestamp};
 use crate::storage::{StorageError, Store};
 
 /// How long the history is kept by default.
@@ -66,6 +67,7 @@ struct Shared {
     stored: watch::Sender<Stored>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     history_retention_ms: i64,
+    times: NotifyTimes,
 }
 
 struct State {
@@ -157,6 +159,7 @@ impl Notifier {
             stored: watch::Sender::new(Stored::default()),
             threads: Mutex::default(),
             history_retention_ms: millis(options.history_retention),
+            times: NotifyTimes::default(),
         });
         let threads = run::start(&shared).map_err(|error| {
             StorageError::io("starting the alerting threads of", std::path::Path::new(""), &error)
@@ -171,9 +174,19 @@ impl Notifier {
         alerts: impl IntoIterator<Item = Incoming>,
     ) -> (Vec<(usize, Refusal)>, Pending) {
         self.change(|machine, now| {
-            let each = alerts.into_iter().enumerate();
-            each.filter_map(|(at, alert)| Some((at, machine.receive(alert, now).err()?))).collect()
+            let (began, mut count) = (Instant::now(), 0);
+            let each = alerts.into_iter().inspect(|_| count += 1).enumerate();
+            let refused = each
+                .filter_map(|(at, alert)| Some((at, machine.receive(alert, now).err()?)))
+                .collect();
+            self.0.times.received(count, began.elapsed());
+            refused
         })
+    }
+
+    /// Keeps alerts from ending before their rules can repeat them; see [`Machine::hold`].
+    pub fn hold(&self, expected: &[(Labels, Timestamp)]) {
+        let ((), _) = self.change(|machine, now| machine.hold(expected, now));
     }
 
     /// Creates or changes a silence; returns its name.
@@ -198,6 +211,11 @@ impl Notifier {
     pub fn reload(&self, config: Arc<AlertConfig>, deliver: Arc<dyn Deliver>) {
         *self.0.deliver.write().unwrap_or_else(PoisonError::into_inner) = deliver;
         let ((), _) = self.change(|machine, now| machine.reload(config, now));
+    }
+
+    /// How long things take.
+    pub(super) fn times(&self) -> &NotifyTimes {
+        &self.0.times
     }
 
     /// Answers a question about the present.

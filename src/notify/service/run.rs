@@ -57,11 +57,13 @@ pub(super) fn join(threads: Vec<JoinHandle<()>>, patience: Duration) {
 fn pass(shared: &Shared, mut sender: Sender<Send>) {
     let mut fault_told = false;
     loop {
-        let (effects, version, stopping, idle) = step(shared);
+        let Step { effects, version, is_last, stopping, idle } = step(shared);
         match store(shared, &effects) {
             Ok(()) => {
                 fault_told = false;
-                shared.stored.send_replace(Stored { version, fault: None });
+                if is_last {
+                    shared.stored.send_replace(Stored { version, fault: None });
+                }
                 if !stopping {
                     effects.sends.into_iter().for_each(|send| drop(sender.send(send)));
                 }
@@ -88,9 +90,21 @@ fn pass(shared: &Shared, mut sender: Sender<Send>) {
     }
 }
 
-/// Waits for something to do and does it; what has to be stored, up to which change, whether this is
-/// the stop, and whether nothing is under way any more.
-fn step(shared: &Shared) -> (Effects, u64, bool, bool) {
+/// What has to be stored, and what that means.
+struct Step {
+    effects: Effects,
+    /// The latest change of which it is a part.
+    version: u64,
+    /// Whether it is the last part of these changes.
+    is_last: bool,
+    /// Whether this is the stop.
+    stopping: bool,
+    /// Whether nothing is under way or left to be stored.
+    idle: bool,
+}
+
+/// Waits for something to do and does it.
+fn step(shared: &Shared) -> Step {
     let mut state = shared.lock();
     while !state.rung && state.outcomes.is_empty() {
         let now = shared.clock.now();
@@ -117,8 +131,11 @@ fn step(shared: &Shared) -> (Effects, u64, bool, bool) {
     if !stopping {
         state.machine.tick(now);
     }
-    let idle = state.machine.queue_lengths().1 == 0;
-    (state.machine.take_effects(), state.version, stopping, idle)
+    let effects = state.machine.take_effects();
+    let is_last = !state.machine.has_effects();
+    state.rung = !is_last;
+    let idle = is_last && state.machine.queue_lengths().1 == 0;
+    Step { effects, version: state.version, is_last, stopping, idle }
 }
 
 fn store(shared: &Shared, effects: &Effects) -> Result<(), String> {
@@ -142,6 +159,7 @@ fn deliver(shared: &Shared, jobs: &Receiver<Send>) {
             let slot = shared.deliver.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             Arc::clone(&slot)
         };
+        let began = Instant::now();
         let call = || deliver.deliver(&job.notification, DELIVERY_TIMEOUT);
         let outcome = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
             Outcome::Failed(Failure {
@@ -150,6 +168,7 @@ fn deliver(shared: &Shared, jobs: &Receiver<Send>) {
                 maybe_delivered: true,
             })
         });
+        shared.times.delivered(job.notification.integration.kind(), began.elapsed());
         log(&job, &outcome);
         shared.lock().outcomes.push((job.number, outcome));
         shared.bell.notify_all();
@@ -160,6 +179,14 @@ fn log(job: &Send, outcome: &Outcome) {
     let notification = &job.notification;
     let (receiver, kind) = (&notification.receiver.name, notification.integration.kind());
     let index = notification.integration.index;
+    if notification.unlisted > 0 {
+        tracing::warn!(
+            "a message to {receiver} lists {} alerts of {} and leaves out {}",
+            notification.alerts.len(),
+            notification.group_key,
+            notification.unlisted
+        );
+    }
     match outcome {
         Outcome::Delivered { .. } => tracing::debug!(
             "told {receiver} through {kind}[{index}]: {} ({})",

@@ -13,7 +13,7 @@ use crate::model::{Labels, MatchOp, Matcher};
 /// Silences by a label value their alerts must have.
 #[derive(Clone, Debug, Default)]
 pub struct SilenceIndex {
-    silences: Vec<(Arc<str>, Vec<Matcher>)>,
+    silences: Vec<(Arc<str>, Arc<[Matcher]>)>,
     /// Label name -> value -> numbers in `silences`.
     anchored: HashMap<String, HashMap<String, Vec<u32>>>,
     floating: Vec<u32>,
@@ -31,7 +31,7 @@ impl SilenceIndex {
 
     fn add(&mut self, silence: &Silence) {
         let number = u32::try_from(self.silences.len()).expect("BUG: SILENCES_MAX fits u32");
-        self.silences.push((Arc::clone(&silence.id), silence.matchers.clone()));
+        self.silences.push((Arc::clone(&silence.id), Arc::clone(&silence.matchers)));
         // The value with the fewest silences so far tells alerts apart best.
         let load = |matcher: &&Matcher| {
             let by_value = self.anchored.get(matcher.name());
@@ -99,7 +99,7 @@ mod tests {
     fn silence(id: &str, matchers: &str) -> Silence {
         Silence {
             id: id.into(),
-            matchers: parse_matchers(matchers, Grammar::Fallback).expect(matchers).matchers,
+            matchers: parse_matchers(matchers, Grammar::Fallback).expect(matchers).matchers.into(),
             starts_at: Timestamp(0),
             ends_at: Timestamp(1),
             updated_at: Timestamp(0),

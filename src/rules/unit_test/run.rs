@@ -192,7 +192,7 @@ impl Runner<'_> {
                 let firing = alerts.active().filter(|(_, alert)| alert.state == AlertState::Firing);
                 let firing = firing.map(|(labels, alert)| ExpectedAlert {
                     labels: labels.iter().map(owned).collect(),
-                    annotations: alert.texts.iter().map(owned).collect(),
+                    annotations: alert.annotations.iter().map(owned).collect(),
                 });
                 firing.collect::<Vec<_>>()
             })

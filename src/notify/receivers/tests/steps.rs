@@ -162,7 +162,7 @@ fn what_is_too_large_is_cut() {
         notification("  incidentio_configs: [{url: https://x/y, alert_source_token: t}]", true);
     let text = "x".repeat(400_000);
     for alert in &mut webhook.alerts {
-        alert.annotations = Arc::new([("text", text.as_str())].into_iter().collect());
+        alert.annotations = [("text", text.as_str())].into_iter().collect();
     }
     let body = told(&webhook, Vec::new()).0.remove(0).body;
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -192,4 +192,13 @@ fn a_secret_that_cannot_be_read_is_tried_again() {
     let config = "  slack_configs: [{api_url_file: /nonexistent/url, channel: c}]";
     let outcome = told(&notification(config, true), Vec::new()).1;
     assert_eq!(kind_of(&outcome), "retry other");
+}
+
+#[test]
+fn alerts_that_no_message_lists_are_counted() {
+    let mut webhook = notification("  webhook_configs: [{url: https://x/y}]", true);
+    webhook.unlisted = 7;
+    let body = told(&webhook, Vec::new()).0.remove(0).body;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["truncatedAlerts"], 7);
 }
