@@ -208,13 +208,13 @@ fn arithmetic(op: BinaryOp, lhs: f64, rhs: f64, span: Span) -> Result<f64, Query
         BinaryOp::Mod => lhs % rhs,
         other => {
             let what = format!("unexpected duration expression operator {:?}", other.as_str());
-            return Err(QueryError::Execution(what));
+            return Err(QueryError::BadRequest(what));
         }
     })
 }
 
 fn duration_error(span: Span, what: &str) -> QueryError {
-    QueryError::Execution(format!("{}:{}: {what}", span.start, span.end))
+    QueryError::BadRequest(format!("{}:{}: {what}", span.start, span.end))
 }
 
 /// The expression inside any parentheses.

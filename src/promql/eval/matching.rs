@@ -279,7 +279,7 @@ impl Join<'_> {
     ) -> Result<(), QueryError> {
         let (lhs, rhs) = if self.swapped { (one, many) } else { (many, one) };
         let (op, span) = (self.binary.op, self.binary.span);
-        let Some((value, keep)) = operator::operands(op, lhs, rhs, span, self.notes) else {
+        let Some((value, keep)) = operator::operands(op, lhs, rhs, (span, step), self.notes) else {
             return Ok(());
         };
         let matched = self.matched[signature].get_or_insert_with(|| vec![false; self.steps]);

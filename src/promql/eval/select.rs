@@ -157,7 +157,7 @@ fn instant_pipeline(
         maps: Vec::new(),
         steps: grid.steps,
         drops_name: false,
-        detects_resets: context.totals_only.contains(&selector.span),
+        totals_only: context.totals_only.contains(&selector.span),
         name_pinned: pins_name(&selector.matchers),
     })
 }
@@ -198,7 +198,7 @@ pub(super) fn range_pipeline(
                 maps: Vec::new(),
                 steps: grid.steps,
                 drops_name,
-                detects_resets: context.totals_only.contains(&selector.vector.span),
+                totals_only: context.totals_only.contains(&selector.vector.span),
                 name_pinned: pins_name(&selector.vector.matchers),
             })
         }
@@ -220,7 +220,7 @@ pub(super) fn range_pipeline(
                 maps: Vec::new(),
                 steps: grid.steps,
                 drops_name,
-                detects_resets: false,
+                totals_only: false,
                 name_pinned: false,
             })
         }
