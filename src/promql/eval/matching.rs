@@ -81,8 +81,8 @@ pub(crate) fn evaluate(
     let swapped = matching.card == Cardinality::OneToMany;
     let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
     let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
-    if (many.rows.is_empty() && fill_many.is_none()) || (one.rows.is_empty() && fill_one.is_none())
-    {
+    let is_filled = fill_many.is_some() || fill_one.is_some();
+    if (many.rows.is_empty() || one.rows.is_empty()) && !is_filled {
         return Ok(Block::default());
     }
     let mut signatures = Signatures::new(&matching);

@@ -80,6 +80,7 @@ pub(super) fn may_collide(context: &Context<'_>, chain: &Expr) -> bool {
 
 /// Whether a chain drops the names of its series.
 fn renames(chain: &Expr) -> bool {
+    let chain = unwrap_parens(chain);
     let by_itself = match chain {
         Expr::Unary(unary) => unary.negative,
         Expr::Binary(binary) => binary.return_bool || changes_metric(binary.op),
