@@ -5,12 +5,14 @@
 
 mod cancel;
 mod cpu_pool;
+mod memory;
 mod shutdown;
 mod signal;
 mod task;
 
 pub use cancel::CancelOnDrop;
 pub use cpu_pool::{CpuPool, CpuPoolStats, Overloaded};
+pub use memory::give_back_memory;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use signal::{Signal, Signals};
 pub use task::{Tasks, spawn};

@@ -8,6 +8,7 @@
 
 pub(crate) mod accumulate;
 mod aggregate;
+pub(crate) mod alignment;
 pub(crate) mod block;
 mod budget;
 pub(crate) mod context;

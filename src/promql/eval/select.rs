@@ -1,6 +1,8 @@
 //! From selectors, range functions and row-wise operations to pipelines; and the range vectors
 //! themselves, which only an instant query can show.
 
+use thread_local::ThreadLocal;
+
 use crate::model::SeriesData;
 
 use super::super::annotations::Notes;
@@ -181,8 +183,10 @@ pub(super) fn range_pipeline(
         argument => argument.span(),
     });
     let lookback = context.lookback_ms;
-    let with =
-        |reach, range, edge| RangeCall { grid, reach, range, params, first_arg, edge, lookback };
+    let with = |reach, range, edge| {
+        let alignments = ThreadLocal::new();
+        RangeCall { grid, reach, range, params, first_arg, edge, lookback, alignments }
+    };
     match matrix {
         Some(Expr::MatrixSelector(selector)) => {
             check_edge(selector, call.function.name)?;

@@ -91,6 +91,8 @@ pub struct SeriesSnapshot {
     pub labels: Labels,
     /// Its windows that overlap the wanted time.
     pub windows: Vec<WindowCopy>,
+    /// The day in whose partition it was last found, and its id there.
+    pub stored: Option<(Day, u32)>,
 }
 
 impl Default for Head {
@@ -296,7 +298,13 @@ impl Head {
             let live = shard.get(slot_of(series))?;
             let wanted = live.windows().filter(|(data, _)| data.window.overlaps(start, end));
             let copies = wanted.map(|(data, frozen)| data.copy(shard.blocks(data.window, frozen)));
-            Some(SeriesSnapshot { series, labels: live.labels.clone(), windows: copies.collect() })
+            let stored = live.partition_day != i32::MIN;
+            Some(SeriesSnapshot {
+                series,
+                labels: live.labels.clone(),
+                windows: copies.collect(),
+                stored: stored.then_some((Day(live.partition_day), live.partition_id)),
+            })
         };
         let mut snapshots = Vec::new();
         for (index, series) in numbers.iter().enumerate() {
