@@ -460,3 +460,27 @@ fn samples_are_counted_by_step_as_prometheus_does() {
         [(2 * series, 2 * series), (2 * series, series), (2 * series, series)]
     );
 }
+
+#[test]
+fn what_cannot_be_interpolated_is_left_out_and_told() {
+    assert_passes(
+        "load 30s\n  m {{schema:0 sum:1 count:1 buckets:[1]}} \
+         {{schema:-53 sum:1 count:1 custom_values:[5 10] buckets:[1]}} \
+         {{schema:0 sum:5 count:4 buckets:[1 2 1]}}\n\n\
+         eval instant at 45s histogram_count(m smoothed)\n  \
+         expect warn msg: PromQL warning: vector contains a mix of histograms with exponential and \
+         custom buckets schemas for metric name \"m\" (1:17)\n",
+    );
+}
+
+#[test]
+fn the_side_that_is_not_there_is_filled_but_duplicates_are_refused() {
+    assert_passes(
+        "load 1m\n  a{x=\"1\"} 1\n  b{x=\"1\"} 2\n\n\
+         eval instant at 0 none + on (x) fill_left(5) b\n  {x=\"1\"} 7\n\n\
+         eval instant at 0 none + on (x) fill_right(5) {__name__=~\"a|b\"}\n  \
+         expect fail regex: found duplicate series for the match group\n\n\
+         eval instant at 0 resets(a[min_of(2m, range())] smoothed)\n  \
+         expect fail msg: 16:27: duration must be greater than 0\n",
+    );
+}
