@@ -49,7 +49,7 @@ pub(crate) enum Base {
     /// A `smoothed` instant selector; where it stands.
     Smoothed(Reach, Span),
     /// A function over ranges.
-    Range(RangeFunction, RangeCall),
+    Range(RangeFunction, Box<RangeCall>),
 }
 
 /// See the module.

@@ -198,7 +198,7 @@ pub(super) fn range_pipeline(
             let set = context.select(&selector.vector.matchers, bounds)?;
             Ok(Pipeline {
                 input: Input::Series(set),
-                base: Base::Range(function, with(reach, range, edge)),
+                base: Base::Range(function, Box::new(with(reach, range, edge))),
                 maps: Vec::new(),
                 steps: grid.steps,
                 drops_name,
@@ -220,7 +220,7 @@ pub(super) fn range_pipeline(
             }
             Ok(Pipeline {
                 input: Input::Rows(block, inner),
-                base: Base::Range(function, call),
+                base: Base::Range(function, Box::new(call)),
                 maps: Vec::new(),
                 steps: grid.steps,
                 drops_name,
