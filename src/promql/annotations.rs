@@ -32,6 +32,8 @@ impl Annotations {
 pub(crate) struct Notes {
     list: Vec<Note>,
     by_text: HashMap<String, usize>,
+    /// Whether a warning, and its text, by where the operator stands and the step.
+    of_operators: HashMap<(Span, usize), (bool, String)>,
 }
 
 #[derive(Debug)]
@@ -77,6 +79,18 @@ impl Notes {
         self.add(false, span, text.into(), Detail::None);
     }
 
+    /// Adds a note of a binary operator. Of all that one operator has to say at one step only the
+    /// last is told, as in Prometheus.
+    pub(crate) fn of_operator(
+        &mut self,
+        span: Span,
+        step: usize,
+        warning: bool,
+        text: impl Into<String>,
+    ) {
+        self.of_operators.insert((span, step), (warning, text.into()));
+    }
+
     /// Adds a note with a detail that is merged; of equal texts the last position is told.
     pub(crate) fn add(&mut self, warning: bool, span: Span, text: String, detail: Detail) {
         if let Some(&at) = self.by_text.get(&text) {
@@ -93,10 +107,16 @@ impl Notes {
         for note in other.list {
             self.add(note.warning, note.span, note.text, note.detail);
         }
+        self.of_operators.extend(other.of_operators);
     }
 
     /// The annotations with positions counted in `text`.
-    pub(crate) fn render(self, text: &str) -> Annotations {
+    pub(crate) fn render(mut self, text: &str) -> Annotations {
+        let mut of_operators: Vec<_> = std::mem::take(&mut self.of_operators).into_iter().collect();
+        of_operators.sort_by_key(|((span, step), _)| (span.start, *step));
+        for ((span, _), (warning, text)) in of_operators {
+            self.add(warning, span, text, Detail::None);
+        }
         let mut annotations = Annotations::default();
         for note in self.list {
             let kind = if note.warning { "warning" } else { "info" };

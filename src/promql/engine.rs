@@ -211,6 +211,8 @@ impl Engine {
             check_range(expr.value_type(), start, end, step_ms)?;
         }
         let (engine, times) = (&self.options, (start.0, end.0, step_ms));
+        // Each part counts for itself.
+        let options = &QueryOptions { looked_at: None, ..options.clone() };
         Explainer { engine, options, source, times, stopwatch }.explain(&expr)
     }
 }

@@ -4,6 +4,7 @@
 //! describes. A rule is asked only where the reference evaluator gives what we give.
 
 use super::random_queries::Answer;
+use super::reference::newest::is_newest;
 
 /// A rule: its class, which names the version that explains it, and when it applies.
 struct Rule {
@@ -68,6 +69,27 @@ const RULES: &[Rule] = &[
         class: "histogram_quantile is less inaccurate (2.49.0)",
         only_old: true,
         applies: |query, _, _| has(query, &["histogram_quantile("]),
+    },
+    Rule {
+        class: "a sign makes one series of floats and histograms (3.14.0)",
+        only_old: false,
+        applies: |query, theirs, ours| {
+            has(query, &["-("]) && theirs.is_success && ours.error.ends_with("the same labelset")
+        },
+    },
+    Rule {
+        class: "custom buckets that are not a number have no text (3.14.0)",
+        only_old: false,
+        applies: |_, theirs, _| theirs.error.ends_with("custom buckets have no zero bucket"),
+    },
+    Rule {
+        class: "which of several mistakes or notes is told first",
+        only_old: false,
+        applies: |query, theirs, ours| {
+            let both_fail = !theirs.is_success && !ours.is_success;
+            let only_notes = theirs.series == ours.series && theirs.notes.len() == ours.notes.len();
+            is_newest(query) && (both_fail || only_notes)
+        },
     },
     Rule {
         class: "last digits of a mathematical function, magnified",

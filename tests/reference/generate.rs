@@ -14,6 +14,8 @@ pub struct Language {
     pub nested_subqueries: bool,
     /// Series of native histograms.
     pub histograms: bool,
+    /// What the reference evaluator does not know ([`super::newest`]).
+    pub newest: bool,
     /// Times for `@`, in seconds.
     pub times: [String; 3],
 }
@@ -28,8 +30,8 @@ pub fn expression(dice: &mut Dice<'_>, language: &Language) -> String {
     if generator.dice.once_in(20) { generator.scalar(depth) } else { generator.vector(depth) }
 }
 
-struct Generator<'d, 'b> {
-    dice: &'d mut Dice<'b>,
+pub(super) struct Generator<'d, 'b> {
+    pub(super) dice: &'d mut Dice<'b>,
     language: &'d Language,
     /// Subqueries around this place.
     subqueries: usize,
@@ -100,7 +102,7 @@ impl Language {
     /// All of it that the reference evaluator knows.
     pub fn of_reference() -> Language {
         let times = ["1300", "1450.5", "1555"].map(str::to_owned);
-        Language { young: true, nested_subqueries: true, histograms: true, times }
+        Language { young: true, nested_subqueries: true, histograms: true, newest: false, times }
     }
 }
 
@@ -135,7 +137,7 @@ impl Generator<'_, '_> {
     }
 
     /// `offset` and `@`, mostly neither.
-    fn modifiers(&mut self) -> String {
+    pub(super) fn modifiers(&mut self) -> String {
         let mut text = String::new();
         if self.dice.once_in(6) {
             text.push_str(self.dice.pick(&[" offset 10s", " offset 1m", " offset -20s"]));
@@ -161,11 +163,14 @@ impl Generator<'_, '_> {
         format!("({inner})[{range}:{step}]{}", self.modifiers())
     }
 
-    fn vector(&mut self, depth: usize) -> String {
+    pub(super) fn vector(&mut self, depth: usize) -> String {
         if depth == 0 {
             return format!("{}{}", self.selector(), self.modifiers());
         }
         let below = depth - 1;
+        if self.language.newest && self.dice.once_in(3) {
+            return self.newest(below);
+        }
         match self.dice.below(20) {
             0 => self.vector(0),
             1..=4 => self.over_time(below),
@@ -208,7 +213,7 @@ impl Generator<'_, '_> {
         labels.join(", ")
     }
 
-    fn grouping(&mut self) -> String {
+    pub(super) fn grouping(&mut self) -> String {
         match self.dice.below(5) {
             0 | 1 => String::new(),
             2 | 3 => format!(" by ({})", self.labels()),

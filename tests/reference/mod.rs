@@ -14,4 +14,5 @@ pub mod functions;
 pub mod generate;
 pub mod histogram;
 pub mod matching;
+pub mod newest;
 pub mod ranges;

@@ -71,6 +71,25 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Fails when a duration somewhere in `expr` makes no sense. Said before anything is evaluated:
+    /// the query is at fault.
+    pub(crate) fn check_durations(&self, expr: &Expr) -> Result<(), QueryError> {
+        match expr {
+            Expr::VectorSelector(selector) => self.offset(&selector.offset).map(|_| ()),
+            Expr::MatrixSelector(selector) => {
+                self.range_ms(&selector.range)?;
+                self.offset(&selector.vector.offset).map(|_| ())
+            }
+            Expr::Subquery(subquery) => {
+                self.offset(&subquery.offset)?;
+                subquery.step.as_ref().map_or(Ok(0), |step| self.duration(step, false))?;
+                self.range_ms(&subquery.range)?;
+                self.check_durations(&subquery.expr)
+            }
+            _ => expr.children().into_iter().try_for_each(|child| self.check_durations(child)),
+        }
+    }
+
     /// The series that match, with samples between the bounds (ms, inclusive).
     pub(crate) fn select(
         &self,
@@ -154,7 +173,14 @@ impl<'a> Context<'a> {
             DurationSpec::Expr(expr) => expr,
         };
         let seconds = self.seconds(expr)?;
-        let fail = |what| Err(duration_error(expr.span(), what));
+        let span = match &**expr {
+            // The name of the function and its parentheses do not count.
+            DurationExpr::Pick { lhs, rhs, .. } => {
+                Span { start: lhs.span().start, end: rhs.span().end }
+            }
+            expr => expr.span(),
+        };
+        let fail = |what| Err(duration_error(span, what));
         if !seconds.is_finite() {
             return fail("duration is NaN or infinite");
         }
@@ -208,13 +234,13 @@ fn arithmetic(op: BinaryOp, lhs: f64, rhs: f64, span: Span) -> Result<f64, Query
         BinaryOp::Mod => lhs % rhs,
         other => {
             let what = format!("unexpected duration expression operator {:?}", other.as_str());
-            return Err(QueryError::Execution(what));
+            return Err(QueryError::BadRequest(what));
         }
     })
 }
 
 fn duration_error(span: Span, what: &str) -> QueryError {
-    QueryError::Execution(format!("{}:{}: {what}", span.start, span.end))
+    QueryError::BadRequest(format!("{}:{}: {what}", span.start, span.end))
 }
 
 /// The expression inside any parentheses.

@@ -8,6 +8,7 @@ use crate::model::histogram_reset::is_reset;
 use crate::model::{CounterResetHint, FloatHistogram, Histogram, SeriesData};
 
 use super::super::ast::{BinaryOp, Expr, Span};
+use super::grid::Reach;
 
 /// Where the selectors stand of which only totals are looked at.
 pub(super) fn totals_only(expr: &Expr) -> Vec<Span> {
@@ -40,21 +41,67 @@ fn walk(expr: &Expr, under_totals: bool, found: &mut Vec<Span>) {
     expr.children().into_iter().for_each(|child| walk(child, under_totals, found));
 }
 
-/// Sets the hints of histograms that have none to what a comparison with the one before says.
-pub(super) fn detect_resets(data: &mut SeriesData) {
+/// How a selector goes through the samples of a series.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Course {
+    /// The last time of each step.
+    pub(super) reach: Reach,
+    /// Number of steps.
+    pub(super) steps: usize,
+    /// How far before the last time of its first step it begins, in ms.
+    pub(super) range: i64,
+    /// How far before the last time of a further step it goes on; what lies between the steps is
+    /// skipped.
+    pub(super) further: i64,
+}
+
+impl Course {
+    /// Which samples come first after some that are skipped.
+    fn landings(&self, times: &[i64]) -> Vec<usize> {
+        let mut landings = Vec::new();
+        let mut at = times.partition_point(|t| *t < self.reach.end(0).saturating_sub(self.range));
+        for step in 0..self.steps {
+            let end = self.reach.end(step);
+            let from = end.saturating_sub(self.further);
+            if step > 0 && times.get(at).is_some_and(|time| *time < from) {
+                at += times[at..].partition_point(|time| *time < from);
+                landings.push(at);
+            }
+            if let Some(rest) = times.get(at..) {
+                at += rest.partition_point(|time| *time < end);
+            }
+        }
+        landings
+    }
+}
+
+/// Leaves of each histogram its totals, and sets the hints of those that have none to what a
+/// comparison with the one before says, if that was not skipped.
+pub(super) fn keep_totals(data: &mut SeriesData, course: Course) {
+    let times: Vec<i64> = data.histograms.iter().map(|point| point.timestamp).collect();
+    let landings = course.landings(&times);
     let mut previous: Option<FloatHistogram> = None;
-    for point in data.histograms.iter_mut().filter(|point| !point.histogram.is_stale()) {
+    for (at, point) in data.histograms.iter_mut().enumerate() {
+        if landings.binary_search(&at).is_ok() {
+            previous = None;
+        }
+        if point.histogram.is_stale() {
+            continue;
+        }
         let mut current = point.histogram.to_float();
         if let (CounterResetHint::Unknown, Some(previous)) = (current.counter_reset_hint, &previous)
         {
             let reset = is_reset(previous, &current);
             let hint = if reset { CounterResetHint::Reset } else { CounterResetHint::NotReset };
             current.counter_reset_hint = hint;
-            match &mut point.histogram {
-                Histogram::Int(histogram) => histogram.counter_reset_hint = hint,
-                Histogram::Float(histogram) => histogram.counter_reset_hint = hint,
-            }
         }
+        point.histogram = Histogram::Float(FloatHistogram {
+            counter_reset_hint: current.counter_reset_hint,
+            schema: current.schema,
+            count: current.count,
+            sum: current.sum,
+            ..FloatHistogram::default()
+        });
         previous = Some(current);
     }
 }
@@ -63,6 +110,7 @@ pub(super) fn detect_resets(data: &mut SeriesData) {
 mod tests {
     use super::*;
     use crate::model::source::HistogramPoint;
+    use crate::promql::eval::grid::Grid;
     use crate::promql::{Engine, EngineOptions};
 
     fn found(text: &str) -> usize {
@@ -80,8 +128,8 @@ mod tests {
 
     #[test]
     fn hints_are_set_by_comparison() {
-        let point = |count: f64, hint| HistogramPoint {
-            timestamp: 0,
+        let point = |timestamp: i64, count: f64, hint| HistogramPoint {
+            timestamp,
             start_timestamp: 0,
             histogram: Histogram::Float(FloatHistogram {
                 count,
@@ -90,11 +138,22 @@ mod tests {
             }),
         };
         use CounterResetHint::{Gauge, NotReset, Reset, Unknown};
-        let histograms =
-            vec![point(1.0, Unknown), point(2.0, Unknown), point(1.0, Unknown), point(0.0, Gauge)];
-        let mut data = SeriesData { histograms, ..SeriesData::default() };
-        detect_resets(&mut data);
-        let hints = data.histograms.iter().map(|p| p.histogram.to_float().counter_reset_hint);
-        assert_eq!(hints.collect::<Vec<_>>(), [Unknown, NotReset, Reset, Gauge]);
+        let histograms = vec![
+            point(1, 1.0, Unknown),
+            point(2, 2.0, Unknown),
+            point(3, 1.0, Unknown),
+            point(4, 0.0, Gauge),
+        ];
+        let data = SeriesData { histograms, ..SeriesData::default() };
+        let hints = |grid: Grid, further| {
+            let mut data = data.clone();
+            let (reach, steps) = (Reach::new(grid, 0, None), grid.steps);
+            keep_totals(&mut data, Course { reach, steps, range: 3, further });
+            let hint = |p: &HistogramPoint| p.histogram.to_float().counter_reset_hint;
+            data.histograms.iter().map(hint).collect::<Vec<_>>()
+        };
+        assert_eq!(hints(Grid::once(4), 3), [Unknown, NotReset, Reset, Gauge]);
+        // From 1 on to 3: the one at 2 is skipped.
+        assert_eq!(hints(Grid::new(1, 3, 2), 0), [Unknown, NotReset, Unknown, Gauge]);
     }
 }

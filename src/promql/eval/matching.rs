@@ -79,8 +79,8 @@ pub(crate) fn evaluate(
     let swapped = matching.card == Cardinality::OneToMany;
     let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
     let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
-    if (many.rows.is_empty() && fill_many.is_none()) || (one.rows.is_empty() && fill_one.is_none())
-    {
+    let is_filled = fill_many.is_some() || fill_one.is_some();
+    if (many.rows.is_empty() || one.rows.is_empty()) && !is_filled {
         return Ok(Block::default());
     }
     let mut signatures = Signatures::new(&matching);
@@ -277,7 +277,7 @@ impl Join<'_> {
     ) -> Result<(), QueryError> {
         let (lhs, rhs) = if self.swapped { (one, many) } else { (many, one) };
         let (op, span) = (self.binary.op, self.binary.span);
-        let Some((value, keep)) = operator::operands(op, lhs, rhs, span, self.notes) else {
+        let Some((value, keep)) = operator::operands(op, lhs, rhs, (span, step), self.notes) else {
             return Ok(());
         };
         let matched = self.matched[signature].get_or_insert_with(|| vec![false; self.steps]);

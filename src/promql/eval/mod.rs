@@ -52,6 +52,7 @@ pub(super) fn instant(
     time: Timestamp,
 ) -> Result<QueryOutput, QueryError> {
     let context = Context::new(engine, options, source, expr, (time.0, time.0, 0));
+    context.check_durations(expr)?;
     let mut notes = Notes::default();
     let grid = Grid::once(time.0);
     let value = match expr.value_type() {
@@ -79,6 +80,7 @@ pub(super) fn range(
     (start, end, step): (Timestamp, Timestamp, i64),
 ) -> Result<QueryOutput, QueryError> {
     let context = Context::new(engine, options, source, expr, (start.0, end.0, step));
+    context.check_durations(expr)?;
     let mut notes = Notes::default();
     let grid = Grid::new(start.0, end.0, step);
     let block = if expr.value_type() == ValueType::Scalar {

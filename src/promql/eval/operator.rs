@@ -42,13 +42,13 @@ impl Operand<'_> {
 }
 
 /// The result of an operator and whether to keep it; `None` when the operands do not fit, which is
-/// told. Like [`with_float_operator`], a comparison gives its left operand.
+/// told for this step. Like [`with_float_operator`], a comparison gives its left operand.
 #[inline]
 pub(crate) fn operands(
     op: BinaryOp,
     lhs: Operand<'_>,
     rhs: Operand<'_>,
-    span: Span,
+    (span, step): (Span, usize),
     notes: &mut Notes,
 ) -> Option<(Outcome, bool)> {
     let trims = matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
@@ -59,7 +59,7 @@ pub(crate) fn operands(
         }
         (Operand::Histogram(a), Operand::Histogram(b)) => match op {
             BinaryOp::Add | BinaryOp::Sub => {
-                return sum(op, a, b, span, notes).map(|h| (Outcome::Histogram(h), true));
+                return sum(op, a, b, (span, step), notes).map(|h| (Outcome::Histogram(h), true));
             }
             BinaryOp::Eq => return Some((Outcome::Histogram(Arc::clone(a)), same_histogram(a, b))),
             BinaryOp::Ne => {
@@ -76,7 +76,7 @@ pub(crate) fn operands(
         }
         (Operand::Float(_), Operand::Float(_)) => {}
     }
-    notes.info(span, incompatible(lhs.kind(), op, rhs.kind()));
+    notes.of_operator(span, step, false, incompatible(lhs.kind(), op, rhs.kind()));
     None
 }
 
@@ -109,7 +109,7 @@ fn sum(
     op: BinaryOp,
     lhs: &FloatHistogram,
     rhs: &FloatHistogram,
-    span: Span,
+    (span, step): (Span, usize),
     notes: &mut Notes,
 ) -> Option<SharedHistogram> {
     let mut result = HistogramSum::new(lhs);
@@ -121,15 +121,15 @@ fn sum(
         (added, "subtraction")
     };
     let Ok(added) = added else {
-        notes.warn(span, incompatible_layout(op.as_str()));
+        notes.of_operator(span, step, true, incompatible_layout(op.as_str()));
         return None;
     };
     if added.resets_conflict {
-        notes.warn(span, conflicting_resets(what));
+        notes.of_operator(span, step, true, conflicting_resets(what));
         return None;
     }
     if added.bounds_reconciled {
-        notes.info(span, reconciled_bounds(what));
+        notes.of_operator(span, step, false, reconciled_bounds(what));
     }
     Some(Arc::new(result.finish()))
 }

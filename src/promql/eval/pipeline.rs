@@ -20,7 +20,7 @@ use super::block::{
 };
 use super::context::Context;
 use super::grid::{Grid, Reach};
-use super::hints;
+use super::hints::{self, Course};
 use super::instant::{self, Show};
 use super::rowmap::RowMap;
 use super::tally::Tally;
@@ -49,7 +49,7 @@ pub(crate) enum Base {
     /// A `smoothed` instant selector; where it stands.
     Smoothed(Reach, Span),
     /// A function over ranges.
-    Range(RangeFunction, RangeCall),
+    Range(RangeFunction, Box<RangeCall>),
 }
 
 /// See the module.
@@ -64,8 +64,8 @@ pub(crate) struct Pipeline {
     pub(crate) steps: usize,
     /// Whether the base drops the metric name.
     pub(crate) drops_name: bool,
-    /// Whether resets of histograms are made explicit.
-    pub(crate) detects_resets: bool,
+    /// Whether only totals of histograms are looked at.
+    pub(crate) totals_only: bool,
     /// Whether all series have the same metric name, so that dropping it makes no duplicates.
     pub(crate) name_pinned: bool,
 }
@@ -202,8 +202,8 @@ impl Pipeline {
     ) -> Result<(), QueryError> {
         self.read(index, data, row)?;
         report.read = report.read.max(data.len() as u64);
-        if self.detects_resets && !data.histograms.is_empty() {
-            hints::detect_resets(data);
+        if self.totals_only && !data.histograms.is_empty() {
+            hints::keep_totals(data, self.course(context));
         }
         match &self.base {
             Base::Instant(reach, show) => {
@@ -243,6 +243,17 @@ impl Pipeline {
             map.apply(row, &mut report.notes)?;
         }
         Ok(())
+    }
+
+    /// How the base goes through the samples of a series.
+    fn course(&self, context: &Context<'_>) -> Course {
+        let lookback = context.lookback_ms;
+        let (reach, range, further) = match &self.base {
+            Base::Instant(reach, _) => (*reach, lookback, lookback),
+            Base::Smoothed(reach, _) => (*reach, lookback, i64::MAX),
+            Base::Range(_, call) => (call.reach, call.range, call.range.min(call.grid.step)),
+        };
+        Course { reach, steps: self.steps, range, further }
     }
 
     /// Reads the samples of series `index` and makes `row` its empty row.

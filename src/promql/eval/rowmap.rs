@@ -115,8 +115,11 @@ impl ScalarOperand {
     fn apply(&self, row: &mut Row, notes: &mut Notes) -> Result<(), QueryError> {
         self.apply_histograms(row, notes);
         let float_only = matches!(self.op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
-        if float_only && row.values.iter().any(|value| !is_absent(*value)) {
-            notes.info(self.span, operator::incompatible("float", self.op, "float"));
+        if float_only {
+            for step in (0..row.values.len()).filter(|step| !is_absent(row.values[*step])) {
+                let text = operator::incompatible("float", self.op, "float");
+                notes.of_operator(self.span, step, false, text);
+            }
         }
         let scalars = &self.values;
         let (left, return_bool) = (self.left, self.return_bool);
@@ -146,7 +149,8 @@ impl ScalarOperand {
             } else {
                 let (lhs, rhs) =
                     if self.left { ("float", "histogram") } else { ("histogram", "float") };
-                notes.info(self.span, operator::incompatible(lhs, self.op, rhs));
+                let text = operator::incompatible(lhs, self.op, rhs);
+                notes.of_operator(self.span, step as usize, false, text);
             }
         }
     }

@@ -159,7 +159,7 @@ fn instant_pipeline(
         maps: Vec::new(),
         steps: grid.steps,
         drops_name: false,
-        detects_resets: context.totals_only.contains(&selector.span),
+        totals_only: context.totals_only.contains(&selector.span),
         name_pinned: pins_name(&selector.matchers),
     })
 }
@@ -198,11 +198,11 @@ pub(super) fn range_pipeline(
             let set = context.select(&selector.vector.matchers, bounds)?;
             Ok(Pipeline {
                 input: Input::Series(set),
-                base: Base::Range(function, with(reach, range, edge)),
+                base: Base::Range(function, Box::new(with(reach, range, edge))),
                 maps: Vec::new(),
                 steps: grid.steps,
                 drops_name,
-                detects_resets: context.totals_only.contains(&selector.vector.span),
+                totals_only: context.totals_only.contains(&selector.vector.span),
                 name_pinned: pins_name(&selector.vector.matchers),
             })
         }
@@ -220,11 +220,11 @@ pub(super) fn range_pipeline(
             }
             Ok(Pipeline {
                 input: Input::Rows(block, inner),
-                base: Base::Range(function, call),
+                base: Base::Range(function, Box::new(call)),
                 maps: Vec::new(),
                 steps: grid.steps,
                 drops_name,
-                detects_resets: false,
+                totals_only: false,
                 name_pinned: false,
             })
         }

@@ -9,7 +9,11 @@ use super::super::features::Features;
 use super::super::memory::{MemorySample, MemorySource, MemoryValue};
 use super::super::script;
 use super::super::value::Value;
-use crate::model::{Clock, Labels, Timestamp, is_stale_nan, stale_nan};
+use crate::model::limits::QUERY_SERIES_MAX;
+use crate::model::{
+    Clock, Labels, Selector, SeriesData, SeriesSet, SeriesSource, SourceError, Timestamp,
+    is_stale_nan, stale_nan,
+};
 
 /// Series with a sample every 10 s from 0 on; NaN leaves one out.
 fn memory(series: &[(&[(&str, &str)], &[f64])]) -> MemorySource {
@@ -353,5 +357,145 @@ eval instant at 1m info(up)
 eval instant at 1m info(up, {version=~\".+\"})
   up{instance=\"i\", job=\"j\", version=\"3\"} 1
 ",
+    );
+}
+
+/// As many series as are asked for, without samples.
+struct Crowd(usize, Labels);
+
+impl SeriesSet for Crowd {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn labels(&self, _: usize) -> &Labels {
+        &self.1
+    }
+
+    fn read(&self, _: usize, _: &mut SeriesData) -> Result<(), SourceError> {
+        Err(SourceError::Unavailable("nobody should have come so far".to_owned()))
+    }
+}
+
+impl SeriesSource for Crowd {
+    fn select(&self, _: &Selector<'_>) -> Result<Box<dyn SeriesSet>, SourceError> {
+        Ok(Box::new(Crowd(self.0, self.1.clone())))
+    }
+
+    fn label_names(&self, _: &Selector<'_>) -> Result<Vec<String>, SourceError> {
+        Ok(Vec::new())
+    }
+
+    fn label_values(&self, _: &str, _: &Selector<'_>) -> Result<Vec<String>, SourceError> {
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn a_selector_of_too_many_series_is_refused_before_they_are_read() {
+    let crowd = Crowd(QUERY_SERIES_MAX + 1, Labels::empty());
+    let options = QueryOptions::default();
+    for text in ["a", "rate(a[5m])", "sum(a)", "a[5m]", "info(vector(1) or a)"] {
+        let error = engine(false).instant(&crowd, text, Timestamp(0), &options);
+        assert_eq!(
+            error.expect_err("too many").to_string(),
+            "a selector matches 2000001 series, a query may read 2000000 of one",
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_query_that_needs_too_many_samples_tells_how_many() {
+    let source = counters();
+    let options = EngineOptions { samples_max: 10, ..EngineOptions::default() };
+    let error = Engine::new(options)
+        .range(
+            &source,
+            "c_total",
+            Timestamp(0),
+            Timestamp(60_000),
+            10_000,
+            &QueryOptions::default(),
+        )
+        .expect_err("more than ten");
+    let QueryError::TooManySamples { needed, allowed } = error else { panic!("{error}") };
+    assert!(needed > 10 && allowed == 10, "{needed}");
+}
+
+#[test]
+fn only_the_last_word_of_an_operator_at_a_step_is_told() {
+    assert_passes(
+        "load 1m\n  h{x=\"a\"} {{count:1 sum:1 buckets:[1]}}\n  h{x=\"b\"} {{count:1 sum:1 buckets:[1]}}\n  \
+         g{x=\"a\"} 1\n\n\
+         eval instant at 0 h atan2 fill_left(1) h\n  \
+         expect info msg: PromQL info: incompatible sample types encountered for binary operator \
+         \"atan2\": float atan2 histogram (1:1)\n",
+    );
+}
+
+#[test]
+fn names_are_dropped_before_the_next_operation_begins() {
+    let mut source = memory(&[(&[("__name__", "f"), ("x", "1")], &[1.0, 2.0])]);
+    let labels = Labels::from_pairs([("__name__", "h"), ("x", "1")]).expect("valid");
+    let histogram = MemoryValue::Histogram(Box::default());
+    let point = MemorySample { timestamp: 0, start_timestamp: 0, value: histogram };
+    source.append(&labels, [point]);
+    // The sine of a histogram is nothing, but its double is one.
+    for text in [r#"sin({__name__=~"f|h"} * 2)"#, r#"sum(sin({__name__=~"f|h"} * 2))"#] {
+        assert_eq!(error(&source, text), "vector cannot contain metrics with the same labelset");
+    }
+    // What gives nothing is no series.
+    let sums = show(&source, r#"sum(abs({__name__=~"f|h"}))"#);
+    assert_eq!(sums, ["{}: 0 1, 20 2, 40 2, 60 2"]);
+}
+
+#[test]
+fn samples_are_counted_by_step_as_prometheus_does() {
+    let values: &[f64] = &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let name = ("__name__", "c_total");
+    let source = memory(&[(&[name, ("x", "a")], values), (&[name, ("x", "b")], values)]);
+    let options = QueryOptions { by_step: true, ..QueryOptions::default() };
+    let counted = |text: &str| {
+        let (start, end) = (Timestamp(20_000), Timestamp(60_000));
+        let output = engine(false).range(&source, text, start, end, 20_000, &options);
+        let steps = output.expect("a result").stats.steps;
+        steps.iter().map(|(_, seen, read)| (*seen, *read)).collect::<Vec<_>>()
+    };
+    let series = counted("c_total").first().map_or(0, |(seen, _)| *seen);
+    assert_eq!(counted("c_total"), vec![(series, series); 3]);
+    assert_eq!(counted("c_total @ 20"), [(series, series), (series, 0), (series, 0)]);
+    let window = [(2 * series, 2 * series); 3];
+    assert_eq!(counted("rate(c_total[20s])"), window);
+    assert_eq!(counted("sum(rate(c_total[20s])) + 1"), window);
+    let overlapping = [(3, 3), (4, 2), (4, 2)].map(|(seen, read)| (seen * series, read * series));
+    assert_eq!(counted("sum_over_time(c_total[40s])"), overlapping);
+    assert_eq!(
+        counted("sum_over_time(c_total[40s:20s])"),
+        [(2 * series, 2 * series), (2 * series, series), (2 * series, series)]
+    );
+}
+
+#[test]
+fn what_cannot_be_interpolated_is_left_out_and_told() {
+    assert_passes(
+        "load 30s\n  m {{schema:0 sum:1 count:1 buckets:[1]}} \
+         {{schema:-53 sum:1 count:1 custom_values:[5 10] buckets:[1]}} \
+         {{schema:0 sum:5 count:4 buckets:[1 2 1]}}\n\n\
+         eval instant at 45s histogram_count(m smoothed)\n  \
+         expect warn msg: PromQL warning: vector contains a mix of histograms with exponential and \
+         custom buckets schemas for metric name \"m\" (1:17)\n",
+    );
+}
+
+#[test]
+fn the_side_that_is_not_there_is_filled_but_duplicates_are_refused() {
+    assert_passes(
+        "load 1m\n  a{x=\"1\"} 1\n  b{x=\"1\"} 2\n\n\
+         eval instant at 0 none + on (x) fill_left(5) b\n  {x=\"1\"} 7\n\n\
+         eval instant at 0 none + on (x) fill_right(5) {__name__=~\"a|b\"}\n  \
+         expect fail regex: found duplicate series for the match group\n\n\
+         eval instant at 0 resets(a[min_of(2m, range())] smoothed)\n  \
+         expect fail msg: 16:27: duration must be greater than 0\n",
     );
 }

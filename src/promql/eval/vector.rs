@@ -1,14 +1,15 @@
 //! Vector expressions, one kind after the other.
 
 use super::super::annotations::Notes;
-use super::super::ast::{Binary, Call, Expr};
+use super::super::ast::{Binary, Call, Expr, ValueType};
 use super::super::error::QueryError;
 use super::super::functions::Evaluation;
 use super::block::{Block, Row};
-use super::context::Context;
+use super::context::{Context, unwrap_parens};
 use super::grid::Grid;
 use super::instant::Show;
-use super::pipeline::drop_names;
+use super::operator::changes_metric;
+use super::pipeline::{drop_names, pins_name};
 use super::rowmap::RowMap;
 use super::select::{pipeline, row_map, scalar_operand};
 use super::{aggregate, matching, not_supported, sets, vector};
@@ -21,6 +22,7 @@ pub(super) fn evaluate(
     notes: &mut Notes,
 ) -> Result<Block, QueryError> {
     if is_chain(expr)
+        && !operand_of(expr).is_some_and(|operand| may_collide(context, operand))
         && let Some(pipeline) = pipeline(context, expr, grid, notes)?
     {
         return pipeline.collect(context, notes);
@@ -54,6 +56,56 @@ pub(super) fn is_chain(expr: &Expr) -> bool {
             evaluation if evaluation.is_row_wise() => call.args.first().is_some_and(is_chain),
             _ => false,
         },
+        _ => false,
+    }
+}
+
+/// What a chain's outermost operation is applied to; `None` for its end.
+fn operand_of(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::Paren(paren) => operand_of(&paren.expr),
+        Expr::Unary(unary) => Some(&unary.expr),
+        Expr::Binary(binary) if is_chain(&binary.lhs) => Some(&binary.lhs),
+        Expr::Binary(binary) => Some(&binary.rhs),
+        Expr::Call(call) if call.function.evaluation.is_row_wise() => call.args.first(),
+        _ => None,
+    }
+}
+
+/// Whether two series of a chain may become one by losing their names: what comes after it must not
+/// begin before that is known.
+pub(super) fn may_collide(context: &Context<'_>, chain: &Expr) -> bool {
+    !context.features.delayed_name_removal && renames(chain) && !has_one_name(chain)
+}
+
+/// Whether a chain drops the names of its series.
+fn renames(chain: &Expr) -> bool {
+    let chain = unwrap_parens(chain);
+    let by_itself = match chain {
+        Expr::Unary(unary) => unary.negative,
+        Expr::Binary(binary) => binary.return_bool || changes_metric(binary.op),
+        Expr::Call(call) => !matches!(call.function.evaluation, Evaluation::RangeKeepName(_)),
+        _ => false,
+    };
+    by_itself || operand_of(chain).is_some_and(renames)
+}
+
+/// Whether all series at the end of a chain have the same name, or none.
+fn has_one_name(chain: &Expr) -> bool {
+    if let Some(operand) = operand_of(chain) {
+        return has_one_name(operand);
+    }
+    match unwrap_parens(chain) {
+        Expr::VectorSelector(selector) => pins_name(&selector.matchers),
+        Expr::MatrixSelector(selector) => pins_name(&selector.vector.matchers),
+        Expr::Subquery(subquery) => {
+            let inner = unwrap_parens(&subquery.expr);
+            is_chain(inner) && (renames(inner) || has_one_name(inner))
+        }
+        Expr::Call(call) => {
+            let range = call.args.iter().find(|a| a.value_type() == ValueType::Matrix);
+            range.is_some_and(has_one_name)
+        }
         _ => false,
     }
 }

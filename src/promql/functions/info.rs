@@ -178,6 +178,17 @@ impl Sources {
         self.times.push(row.values);
     }
 
+    /// Fails when two series of a group have samples of the same time at a step in use, whoever it
+    /// is whose info that is.
+    fn refuse_duplicates(&self, in_use: &[bool]) -> Result<(), QueryError> {
+        for group in self.groups.values().flatten().filter(|group| group.len() > 1) {
+            for step in (0..in_use.len()).filter(|step| in_use[*step]) {
+                self.newest(group, step)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The series of a group with the newest sample at `step`.
     fn newest(&self, group: &[usize], step: usize) -> Result<Option<usize>, QueryError> {
         let mut newest: Option<usize> = None;
@@ -260,6 +271,9 @@ fn enrich(
     steps: usize,
 ) -> Result<Block, QueryError> {
     let mut output = Output::default();
+    let in_use: Vec<bool> =
+        (0..steps).map(|step| base.rows.iter().any(|row| row.has(step))).collect();
+    sources.refuse_duplicates(&in_use)?;
     for row in &base.rows {
         let is_info = wanted.is_info(&row.labels);
         let groups = sources.groups.get(&identity(&row.labels)).filter(|_| !is_info);

@@ -366,6 +366,15 @@ fn refuse_the_excessive() {
         format!("a[1{}]", "+1".repeat(5000)),
         format!("a{}", "[5m:]".repeat(5000)),
         format!("{}a", "sum(".repeat(5000)),
+        format!("{}1{}", "(".repeat(100_000), ")".repeat(100_000)),
+        "-".repeat(100_000),
+        "abs(".repeat(100_000),
+        "a or ".repeat(100_000),
+        "sum by (x) (".repeat(20_000),
+        "max_over_time((".repeat(50_000),
+        format!("a[{}", "-(".repeat(100_000)),
+        format!("a offset {}", "(".repeat(100_000)),
+        "info(".repeat(100_000),
     ] {
         let error = parse(&text, &Features::all()).expect_err("too deep");
         assert_eq!(error.message, too_deep);

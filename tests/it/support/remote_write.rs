@@ -26,24 +26,42 @@ pub struct TimeSeries {
     pub histograms: Vec<Histogram>,
 }
 
-/// A native histogram of floats, positive buckets only.
+/// A native histogram, of floats or of integers.
 #[derive(Clone, PartialEq, Message)]
 pub struct Histogram {
     /// Written even when it is 0: that it is there tells the kind.
+    #[prost(uint64, optional, tag = "1")]
+    pub count_int: Option<u64>,
+    /// See `count_int`.
     #[prost(double, optional, tag = "2")]
     pub count_float: Option<f64>,
     #[prost(double, tag = "3")]
     pub sum: f64,
     #[prost(sint32, tag = "4")]
     pub schema: i32,
+    #[prost(double, tag = "5")]
+    pub zero_threshold: f64,
+    #[prost(uint64, optional, tag = "6")]
+    pub zero_count_int: Option<u64>,
     #[prost(double, optional, tag = "7")]
     pub zero_count_float: Option<f64>,
+    #[prost(message, repeated, tag = "8")]
+    pub negative_spans: Vec<BucketSpan>,
+    #[prost(sint64, repeated, tag = "9")]
+    pub negative_deltas: Vec<i64>,
     #[prost(message, repeated, tag = "11")]
     pub positive_spans: Vec<BucketSpan>,
+    #[prost(sint64, repeated, tag = "12")]
+    pub positive_deltas: Vec<i64>,
     #[prost(double, repeated, tag = "13")]
     pub positive_counts: Vec<f64>,
+    /// 3 is a gauge.
+    #[prost(int32, tag = "14")]
+    pub reset_hint: i32,
     #[prost(int64, tag = "15")]
     pub timestamp: i64,
+    #[prost(double, repeated, tag = "16")]
+    pub custom_values: Vec<f64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

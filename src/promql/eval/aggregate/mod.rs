@@ -64,6 +64,7 @@ fn fold_rows(
     let mut fold = fold::Fold::new(aggregate.op, param, span, grid.steps);
     let mut grouping = Grouping::new(context, aggregate);
     let streams = super::vector::is_chain(&aggregate.expr)
+        && !super::vector::may_collide(context, &aggregate.expr)
         && (grid.steps == 1 || !invariant::is_invariant(&aggregate.expr));
     let stream = if streams { pipeline(context, &aggregate.expr, grid, notes)? } else { None };
     if let Some(stream) = stream {
