@@ -186,6 +186,12 @@ impl<'a> Context<'a> {
         request: Request,
         timeout: Duration,
     ) -> Result<Answer, Trouble> {
+        // Secrets that cannot be read end the delivery when they are needed.
+        let own = http.secrets().into_iter().filter_map(|secret| secret.read().ok());
+        own.chain(http.basic().ok().flatten()).for_each(|text| self.secrets.add(&text));
+        if let Some(proxy) = http.proxy_url.as_ref().and_then(|url| url.read().ok()) {
+            self.secrets.add_login(&proxy);
+        }
         let request = request.header("User-Agent", USER_AGENT);
         let timeout = (!timeout.is_zero()).then_some(timeout);
         self.wire.send(http, request, timeout)

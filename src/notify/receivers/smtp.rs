@@ -70,14 +70,7 @@ fn connect(config: &EmailConfig, timeout: Duration) -> Result<SmtpConnection, Tr
     });
     let is_tls = config.force_implicit_tls.unwrap_or(server.port == TLS_PORT);
     let tls = if is_tls { Some(parameters(config)?) } else { None };
-    let port = match server.port.as_str() {
-        "smtp" => 25,
-        "submission" => 587,
-        "submissions" | "smtps" => 465,
-        port => port.parse().map_err(|_| {
-            Trouble::lasting(FailureKind::Other, format!("{port:?} is no port of a mail server"))
-        })?,
-    };
+    let port = config.port().map_err(|why| Trouble::lasting(FailureKind::Other, why))?;
     let address = (server.host.as_str(), port);
     let connected = SmtpConnection::connect(address, Some(timeout), &hello, tls.as_ref(), None);
     let mut connection = connected.map_err(|e| trouble(&format!("connecting to {server}"), &e))?;
