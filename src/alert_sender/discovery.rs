@@ -18,6 +18,7 @@ use super::{AlertmanagerOptions, WeakSender};
 use crate::config::glob;
 use crate::model::Labels;
 use crate::relabel::{Step, apply};
+use crate::secret::MASK;
 use crate::web_client::config::HttpConfig;
 use crate::web_client::{Client, Request, Tokens, USER_AGENT};
 
@@ -255,9 +256,20 @@ impl Source {
         for (place, answer) in places {
             match answer {
                 Ok(groups) => drop(said.insert(place, groups)),
-                Err(why) => tracing::error!("discovery of Alertmanagers: {place}: {why}"),
+                Err(why) => {
+                    let place = without_login(&place);
+                    tracing::error!("discovery of Alertmanagers: {place}: {why}");
+                }
             }
         }
+    }
+}
+
+/// A URL as it may be logged.
+fn without_login(place: &str) -> String {
+    match (place.split_once("://"), place.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{MASK}@{host}"),
+        _ => place.to_owned(),
     }
 }
 

@@ -94,6 +94,20 @@ pub(super) fn authorization(client: &Client<'_>) -> Result<Option<String>, WebEr
     Ok(Some(format!("Bearer {}", token(client, oauth2)?)))
 }
 
+/// The login that a URL holds, as the value of the header, and the URL without it.
+pub(super) fn within_url(url: &str) -> Option<(String, String)> {
+    let mut url = url::Url::parse(url).ok()?;
+    let decoded =
+        |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let user = decoded(url.username());
+    let password = decoded(url.password().unwrap_or_default());
+    if user.is_empty() && password.is_empty() {
+        return None;
+    }
+    url.set_username("").and_then(|()| url.set_password(None)).ok()?;
+    Some((basic_value(&user, &password), url.into()))
+}
+
 fn basic_value(user: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
 }

@@ -145,7 +145,8 @@ pub struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Sends a request with login and further headers, and again to where it is redirected.
+    /// Sends a request with login and further headers, and again to where it is redirected. A login
+    /// in its URL counts where there is no other, as with Go's client.
     ///
     /// # Errors
     /// See [`WebError`].
@@ -155,6 +156,12 @@ impl Client<'_> {
             && let Some(value) = login::authorization(self)?
         {
             request.headers.push(("Authorization".to_owned(), value));
+        }
+        if let Some((value, url)) = login::within_url(&request.url) {
+            if !request.headers.iter().any(has_own) {
+                request.headers.push(("Authorization".to_owned(), value));
+            }
+            request.url = url;
         }
         request.headers.extend(further_headers(self.http)?);
         let reply = self.carry(request)?;

@@ -144,6 +144,20 @@ fn tokens_are_kept_until_they_end_or_are_refused() {
 }
 
 #[test]
+fn a_login_may_stand_in_the_url() {
+    for (text, expected) in
+        [("{}", "basic dtpwqhm="), ("authorization: {credentials: t}", "bearer t")]
+    {
+        let (server, got) = scripted(vec![String::new()]);
+        asked(text, &server.replace("http://", "http://u:p%40s@")).expect("an answer");
+        let got = got.recv_timeout(PATIENCE).expect("asked").to_lowercase();
+        assert!(got.contains(&format!("authorization: {expected}")), "{got}");
+        assert_eq!(got.matches("authorization").count(), 1, "{got}");
+        assert!(!got.contains('@'), "{got}");
+    }
+}
+
+#[test]
 fn the_login_for_a_token_may_have_to_stand_in_the_form() {
     let refused = "HTTP/1.1 400 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned();
     let (tokens_at, given) = scripted(vec![refused, r#"{"access_token": "A"}"#.to_owned()]);

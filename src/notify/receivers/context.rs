@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use ring::digest;
 use serde::Serialize;
 
@@ -206,6 +207,12 @@ impl<'a> Context<'a> {
         config: &crate::notify::config::EmailConfig,
         mail: super::mail::Mail,
     ) -> Result<String, Trouble> {
+        for secret in [&config.auth_password, &config.auth_secret].into_iter().flatten() {
+            if let Ok(text) = secret.read() {
+                self.secrets.add(&text);
+                self.secrets.add(&BASE64_STANDARD.encode(&text));
+            }
+        }
         self.wire.mail(config, mail)
     }
 

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
-use rustls::version::TLS12;
+use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConnection, StreamOwned, SupportedProtocolVersion};
 
 use super::*;
@@ -25,6 +25,7 @@ struct Server {
 }
 
 const OLD: &[&SupportedProtocolVersion] = &[&TLS12];
+const NEW: &[&SupportedProtocolVersion] = &[&TLS13];
 const STARTTLS: Server =
     Server { is_implicit: false, asks: false, versions: rustls::ALL_VERSIONS, auth: "PLAIN" };
 
@@ -153,6 +154,8 @@ fn the_mail_server_must_be_the_right_one() {
         (format!("{}, min_version: TLS13", ca()), rustls::ALL_VERSIONS, true),
         (format!("{}, min_version: TLS13", ca()), OLD, false),
         (format!("{}, min_version: TLS12", ca()), OLD, true),
+        (format!("{}, max_version: TLS12", ca()), NEW, false),
+        (format!("{}, max_version: TLS12", ca()), rustls::ALL_VERSIONS, true),
     ] {
         let (port, _) = Server { versions, ..STARTTLS }.start();
         let outcome = deliver(port, &format!("    tls_config: {{{tls}}}\n    auth_password: p\n"));
@@ -177,14 +180,15 @@ fn a_certificate_is_shown_where_it_is_asked_for() {
 #[test]
 fn what_mail_cannot_do_is_refused_when_it_is_loaded() {
     for (more, hint) in [
-        ("tls_config: {max_version: TLS12}", "max_version"),
+        ("tls_config: {max_version: TLS11}", "max_version"),
+        ("smarthost: 'h:mail'", "smarthost"),
         ("hello: 'a b'", "hello"),
         ("headers: {'A b': c}", "\"A b\""),
         ("tls_config: {server_name: 'a b'}", "server_name"),
     ] {
         let text = format!(
             "route: {{receiver: x}}\nreceivers:\n- name: x\n  email_configs:\n  - to: a@b\n    \
-             from: c@d\n    smarthost: 'h:25'\n    {more}\n"
+             from: c@d\n    {more}\nglobal: {{smtp_smarthost: 'h:25'}}\n"
         );
         let error = config::parse(Path::new("am.yml"), &text).unwrap_err().to_string();
         assert!(error.contains(hint) && error.starts_with("am.yml:5:"), "{error}");

@@ -116,7 +116,7 @@ fn mistakes_beside_secrets_do_not_show_them() {
         "  slack_configs: [{api_url: 's3cr3t', channel: c}]",
         "  webhook_configs: [{url: 'http://x/', http_config: {tls_config: {cert: s3cr3t, key: \
          s3cr3t}}}]",
-        "  pagerduty_configs: [{routing_key: s3cr3t, service_key: s3cr3t}]",
+        "  pagerduty_configs: [{routing_key: s3cr3t, routing_key_file: /x}]",
         "  opsgenie_configs: [{api_key: s3cr3t, api_key_file: /x}]",
     ] {
         let file = format!("route: {{receiver: team.x}}\nreceivers:\n- name: team.x\n{receiver}\n");
