@@ -246,12 +246,12 @@ fn alertmanagers_are_found_and_lost_again() {
     };
     wait(&[&url], &["http://dropped:1/api/v2/alerts"]);
     sender.set(options).expect("set again");
-    assert_eq!(sender.urls().0, [url.clone()], "known ones are kept");
+    assert_eq!(sender.urls().0, [&*url], "known ones are kept");
     sender.send(&[alert(&[("a", "b")])]);
     got.recv_timeout(PATIENCE).expect("a delivery");
     write("no list");
     std::thread::sleep(Duration::from_millis(100));
-    assert_eq!(sender.urls().0, [url.clone()], "a file that is wrong changes nothing");
+    assert_eq!(sender.urls().0, [&*url], "a file that is wrong changes nothing");
     write("[]");
     wait(&[], &[]);
     sender.stop(PATIENCE);
@@ -259,7 +259,7 @@ fn alertmanagers_are_found_and_lost_again() {
 
 #[test]
 fn lists_are_fetched_over_http() {
-    let (answers, answer) = std::sync::mpsc::channel();
+    let (answers, answer) = sync_channel(10);
     let address = crate::web_client::test_servers::web_server(move |lines, _| {
         answers.send(lines.to_vec()).expect("the test waits");
         r#"[{"targets": ["127.0.0.1:9"], "labels": {"a": "b"}}]"#.to_owned()

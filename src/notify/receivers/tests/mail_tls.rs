@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConnection, StreamOwned, SupportedProtocolVersion};
@@ -34,7 +34,7 @@ impl Server {
     fn start(self) -> (u16, Receiver<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(1);
         let config = Arc::new(server_config(self.asks, self.versions));
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
