@@ -49,7 +49,7 @@ fn select(c: &mut Criterion) {
     let mut group = c.benchmark_group("select");
     for (what, matchers, series) in cases {
         let (start, end) = (Timestamp(NOON - HOUR_MS), Timestamp(NOON));
-        let selector = Selector { matchers: &matchers, start, end };
+        let selector = Selector::new(&matchers, start, end);
         assert_eq!(source.select(&selector).expect("selected").len(), series, "{what}");
         group.throughput(Throughput::Elements(series as u64));
         group.bench_function(what, |b| {
@@ -60,7 +60,7 @@ fn select(c: &mut Criterion) {
 
     let matchers = [name()];
     let (start, end) = (Timestamp(NOON - HOUR_MS), Timestamp(NOON));
-    let set = source.select(&Selector { matchers: &matchers, start, end }).expect("selected");
+    let set = source.select(&Selector::new(&matchers, start, end)).expect("selected");
     let samples = CPU_SERIES as u64 * (HOUR_MS / STEP_MS) as u64;
     let mut group = c.benchmark_group("read");
     group.throughput(Throughput::Elements(samples));

@@ -44,7 +44,7 @@ use crate::model::{Clock, SystemClock};
 use crate::promql::{Engine, EngineOptions, Features};
 use crate::remote_read::{self, RemoteReadState};
 use crate::remote_write::{self, RemoteWriteMetrics, RemoteWriteState};
-use crate::runtime::{CpuPool, Shutdown, Signal, Signals, Tasks};
+use crate::runtime::{CpuPool, Shutdown, Signal, Signals, Tasks, give_back_memory};
 use crate::storage::{Store, StoreLimits, StoreOptions};
 use crate::telemetry::{self, Event, Events, LogLevel, Registry, SelfCollector};
 use reload::Reloader;
@@ -360,6 +360,7 @@ fn start(
     let (pool, events) = (base.write_pool.clone(), base.events.clone());
     let watching = watch::run(Arc::downgrade(store), events.clone(), shutdown.clone());
     collection.tasks.spawn("watch on the store", watching);
+    collection.tasks.spawn("memory", give_back_memory(shutdown.clone()));
     let collecting = telemetry::run_self_collection(collector, ingest, pool, events, shutdown);
     collection.tasks.spawn("own metrics", collecting);
     Ok(Parts { statsd, receivers, collection })
@@ -370,7 +371,8 @@ fn receiver_router(base: &Base, ingest: &Ingest, store: &Arc<Store>) -> Router {
     let counters = Arc::new(RemoteWriteMetrics::default());
     metrics::register_remote_write(&base.registry, Arc::clone(&counters));
     let write = RemoteWriteState::new(ingest.clone(), base.write_pool.clone(), counters);
-    let read = RemoteReadState::new(store.source(), base.query_pool.clone());
+    let (pool, timeout) = (base.query_pool.clone(), base.state.engine().options().timeout);
+    let read = RemoteReadState::new(store.source(), pool, timeout, Arc::clone(&base.clock));
     remote_write::router(write).merge(remote_read::router(read))
 }
 

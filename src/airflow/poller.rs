@@ -267,7 +267,7 @@ impl Worker {
         let matchers: Vec<Matcher> = own.chain([named]).collect();
         let end = self.clock.now();
         let start = end.saturating_sub(GAUGES_LIVE_MS);
-        let set = store.source().select(&Selector { matchers: &matchers, start, end });
+        let set = store.source().select(&Selector::new(&matchers, start, end));
         let set = set.map_err(failed)?;
         let mut data = SeriesData::default();
         for index in 0..set.len() {

@@ -68,7 +68,7 @@ impl Watch {
     /// All samples of the series of one metric, by their own labels.
     fn samples(&self, name: &str) -> BTreeMap<String, Vec<(i64, f64)>> {
         let matchers = [Matcher::equal("__name__", name), Matcher::equal("env", "test")];
-        let selector = Selector { matchers: &matchers, start: Timestamp::MIN, end: Timestamp::MAX };
+        let selector = Selector::new(&matchers, Timestamp::MIN, Timestamp::MAX);
         let set = self.store.source().select(&selector).expect("selected");
         let mut found = BTreeMap::new();
         let mut data = SeriesData::default();
@@ -276,7 +276,7 @@ fn one_instance_does_not_disturb_another() {
 /// `up` of all instances, ascending.
 fn newest_up(store: &Store) -> Vec<f64> {
     let matchers = [Matcher::equal("__name__", "up")];
-    let selector = Selector { matchers: &matchers, start: Timestamp::MIN, end: Timestamp::MAX };
+    let selector = Selector::new(&matchers, Timestamp::MIN, Timestamp::MAX);
     let set = store.source().select(&selector).expect("selected");
     let mut data = SeriesData::default();
     let mut up = Vec::new();

@@ -27,7 +27,7 @@ impl Aliased {
 
     fn values(&self, label: &str, matchers: &[Matcher]) -> Vec<String> {
         let (start, end) = (Timestamp(0), Timestamp(i64::MAX));
-        let selector = Selector { matchers, start, end };
+        let selector = Selector::new(matchers, start, end);
         self.source.label_values(label, &selector).expect("in memory")
     }
 }

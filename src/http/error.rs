@@ -5,7 +5,7 @@ use std::fmt;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::model::SourceError;
+use crate::model::{Interrupted, SourceError};
 use crate::promql::QueryError;
 use crate::runtime::Overloaded;
 
@@ -108,9 +108,20 @@ impl From<SourceError> for ApiError {
         let kind = match error {
             SourceError::LimitReached(_) => ErrorKind::Execution,
             SourceError::Unavailable(_) => ErrorKind::Unavailable,
+            SourceError::Interrupted(why) => return why.into(),
             _ => ErrorKind::Internal,
         };
         ApiError::new(kind, error.to_string())
+    }
+}
+
+impl From<Interrupted> for ApiError {
+    fn from(why: Interrupted) -> ApiError {
+        let kind = match why {
+            Interrupted::Canceled => ErrorKind::Canceled,
+            Interrupted::TimedOut => ErrorKind::Timeout,
+        };
+        ApiError::new(kind, why.to_string())
     }
 }
 

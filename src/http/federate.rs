@@ -15,7 +15,8 @@ use crate::model::buckets::positive_buckets;
 use crate::model::histogram::CUSTOM_BUCKETS_SCHEMA;
 use crate::model::labels::{METRIC_NAME, is_legacy_name};
 use crate::model::{
-    CounterResetHint, FloatHistogram, Labels, Matcher, Selector, SeriesData, is_stale_nan,
+    CounterResetHint, FloatHistogram, Interrupt, Interrupted, Labels, Matcher, Selector,
+    SeriesData, is_stale_nan,
 };
 use crate::promql::parse_metric_selector;
 
@@ -79,9 +80,9 @@ pub async fn federate(
     };
     let external = state.live_config().external_labels.clone();
     let text = state
-        .run(move |state| {
-            let found = newest(state, &selectors)?;
-            Ok(Page::new(names, external).write(&found))
+        .run_read(move |state, interrupt| {
+            let found = newest(state, &selectors, interrupt)?;
+            Ok(Page::new(names, external).write(&found, interrupt)?)
         })
         .await;
     match text {
@@ -91,10 +92,10 @@ pub async fn federate(
         }
         Err(error) => {
             state.metrics().federation_errors.inc();
-            let unavailable = [ErrorKind::Unavailable, ErrorKind::Overloaded].contains(&error.kind);
-            let status = match unavailable {
-                true => StatusCode::SERVICE_UNAVAILABLE,
-                false => StatusCode::INTERNAL_SERVER_ERROR,
+            let status = match error.kind {
+                ErrorKind::Unavailable | ErrorKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+                ErrorKind::Timeout | ErrorKind::Canceled => error.kind.status(),
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
             };
             (status, format!("{}\n", error.message)).into_response()
         }
@@ -102,7 +103,11 @@ pub async fn federate(
 }
 
 /// The newest samples, ordered by metric name, each series once.
-fn newest(state: &HttpState, selectors: &[Vec<Matcher>]) -> Result<Vec<Federated>, ApiError> {
+fn newest(
+    state: &HttpState,
+    selectors: &[Vec<Matcher>],
+    interrupt: &Interrupt,
+) -> Result<Vec<Federated>, ApiError> {
     let end = state.now();
     let start = end.saturating_sub(state.engine().options().lookback_ms);
     let mut found = Vec::new();
@@ -110,8 +115,9 @@ fn newest(state: &HttpState, selectors: &[Vec<Matcher>]) -> Result<Vec<Federated
     for matchers in selectors {
         // Aliases are for those who ask: a server that copies them would hold everything twice.
         let source = state.store().source();
-        let set = source.select(&Selector { matchers, start, end })?;
+        let set = source.select(&Selector { matchers, start, end, interrupt })?;
         for index in 0..set.len() {
+            interrupt.check()?;
             set.read(index, &mut data)?;
             if let Some((timestamp, value)) = newest_of(&data) {
                 found.push(Federated { labels: set.labels(index).clone(), timestamp, value });
@@ -155,8 +161,9 @@ impl Page {
         Page { text: String::new(), names, external, family: None }
     }
 
-    fn write(mut self, found: &[Federated]) -> String {
-        for series in found {
+    fn write(mut self, found: &[Federated], interrupt: &Interrupt) -> Result<String, Interrupted> {
+        for (index, series) in found.iter().enumerate() {
+            interrupt.check_at(index)?;
             // A nameless series has no place in the format.
             let Some(name) = series.labels.get(METRIC_NAME) else { continue };
             match &series.value {
@@ -167,7 +174,7 @@ impl Page {
                 Newest::Histogram(histogram) => self.classic_histogram(name, series, histogram),
             }
         }
-        self.text
+        Ok(self.text)
     }
 
     fn head(&mut self, name: &str, metric_type: &'static str) {
@@ -284,6 +291,12 @@ mod tests {
 
     use super::*;
 
+    impl Page {
+        fn written(self, found: &[Federated]) -> String {
+            self.write(found, Interrupt::never()).expect("never interrupted")
+        }
+    }
+
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         Labels::from_pairs(pairs.iter().copied()).expect("valid labels")
     }
@@ -295,7 +308,7 @@ mod tests {
     #[test]
     fn external_labels_are_added_where_the_series_has_none() {
         let page = Page::new(Names::Underscored, labels(&[("job", "x"), ("zone", "eu")]));
-        let text = page.write(&[
+        let text = page.written(&[
             float(&[("__name__", "up"), ("job", "node")], 1.0),
             float(&[("__name__", "up"), ("instance", "a\"b")], 1e7),
             float(&[("job", "nameless")], 1.0),
@@ -311,12 +324,12 @@ mod tests {
     #[test]
     fn names_are_underscored_or_quoted() {
         let series = [float(&[("__name__", "my.metric"), ("my.label", "v")], f64::NAN)];
-        let old = Page::new(Names::Underscored, Labels::empty()).write(&series);
+        let old = Page::new(Names::Underscored, Labels::empty()).written(&series);
         assert_eq!(
             old,
             "# TYPE my_metric untyped\nmy_metric{my_label=\"v\",instance=\"\"} NaN 1500\n"
         );
-        let new = Page::new(Names::Utf8, Labels::empty()).write(&series);
+        let new = Page::new(Names::Utf8, Labels::empty()).written(&series);
         assert_eq!(
             new,
             "# TYPE \"my.metric\" untyped\n\
@@ -343,7 +356,7 @@ mod tests {
         };
         let page = Page::new(Names::Underscored, Labels::empty());
         assert_eq!(
-            page.write(&[series(custom), series(exponential)]),
+            page.written(&[series(custom), series(exponential)]),
             "# TYPE h histogram\n\
              h_bucket{instance=\"i\",le=\"0.5\"} 1 7\n\
              h_bucket{instance=\"i\",le=\"1\"} 3 7\n\

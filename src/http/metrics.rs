@@ -31,8 +31,10 @@ pub struct HttpMetrics {
     pub queries_waiting: Gauge,
     /// Queries being evaluated.
     pub queries_running: Gauge,
-    /// Queries that were stopped because their client had gone away.
+    /// Queries and other requests that were stopped because their client had gone away.
     pub queries_canceled: Counter,
+    /// Samples that queries looked at, those without a result included.
+    pub samples_looked_at: Counter,
 }
 
 impl Default for HttpMetrics {
@@ -49,6 +51,7 @@ impl Default for HttpMetrics {
             queries_waiting: Gauge::default(),
             queries_running: Gauge::default(),
             queries_canceled: Counter::new(),
+            samples_looked_at: Counter::new(),
         }
     }
 }
@@ -98,9 +101,14 @@ impl HttpMetrics {
                 .with(&[("state", "waiting")], waiting as f64),
             MetricFamily::counter(
                 "tidewatch_queries_canceled_total",
-                "Queries that were stopped because their client had gone away.",
+                "Requests that were stopped while they read series because their client had gone away.",
             )
             .value(self.queries_canceled.get() as f64),
+            MetricFamily::counter(
+                "prometheus_engine_query_samples_total",
+                "Samples that queries of the HTTP API looked at.",
+            )
+            .value(self.samples_looked_at.get() as f64),
         ]
     }
 }

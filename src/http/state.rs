@@ -1,7 +1,7 @@
 //! What handlers work with: the parts of the process they read, and how they run work on the pool.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::alert_sender::AlertSender;
 use crate::alias::{AliasSource, AliasSwitch};
-use crate::model::{Clock, Labels, SeriesSource, Timestamp};
+use crate::model::{Clock, Interrupt, Labels, SeriesSource, Timestamp};
 use crate::promql::Engine;
 use crate::rules::Group;
 use crate::rules::manager::Running;
-use crate::runtime::CpuPool;
+use crate::runtime::{CancelOnDrop, CpuPool};
 use crate::storage::Store;
 use crate::telemetry::{Gauge, Registry};
 
@@ -347,30 +347,61 @@ impl HttpState {
         self.0.pool.run(move || job(&state)).await?
     }
 
-    /// Runs the query `job` on the CPU pool once a place among the concurrent queries is free. The
-    /// flag it gets turns true when the future returned here is dropped, which is what happens when
-    /// the client goes away.
+    /// Runs the query `job` on the CPU pool once a place among the concurrent queries is free. It is
+    /// interrupted after `patience`, the wait included, and when the future returned here is
+    /// dropped, which is what happens when the client goes away.
     ///
     /// # Errors
     /// Those of `job`, the pool is overloaded, or no place became free within `patience`.
     pub async fn run_query<T: Send + 'static>(
         &self,
         patience: Duration,
-        job: impl FnOnce(&HttpState, Arc<AtomicBool>) -> Result<T, ApiError> + Send + 'static,
+        job: impl FnOnce(&HttpState, &Asked) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let place = self.query_place(patience).await?;
         let cancel = CancelOnDrop::default();
-        let flag = Arc::clone(&cancel.0);
+        let interrupt = self.interrupt(&cancel, patience);
+        let place = self.query_place(patience).await?;
         self.run(move |state| {
             // Held to the job's end: a query nobody waits for takes its place until it has stopped.
             let _place = place;
-            let result = job(state, flag);
-            if result.as_ref().is_err_and(|error| error.kind == ErrorKind::Canceled) {
-                state.metrics().queries_canceled.inc();
-            }
+            let asked = Asked { interrupt, looked_at: Arc::default() };
+            let result = job(state, &asked);
+            state.metrics().samples_looked_at.add(asked.looked_at.load(Ordering::Relaxed));
+            state.count_canceled(&result);
             result
         })
         .await
+    }
+
+    /// Runs `job`, which reads the store for long, on the CPU pool. It is interrupted as a query is,
+    /// after the engine's time limit.
+    ///
+    /// # Errors
+    /// Those of `job`, or the pool is overloaded.
+    pub async fn run_read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&HttpState, &Interrupt) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let cancel = CancelOnDrop::default();
+        let interrupt = self.interrupt(&cancel, self.engine().options().timeout);
+        self.run(move |state| {
+            let result = job(state, &interrupt);
+            state.count_canceled(&result);
+            result
+        })
+        .await
+    }
+
+    fn interrupt(&self, cancel: &CancelOnDrop, patience: Duration) -> Interrupt {
+        let patience_ms = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
+        let deadline = self.now().saturating_add(patience_ms);
+        Interrupt::new(Some(cancel.flag()), deadline, Arc::clone(&self.0.clock))
+    }
+
+    fn count_canceled<T>(&self, result: &Result<T, ApiError>) {
+        if result.as_ref().is_err_and(|error| error.kind == ErrorKind::Canceled) {
+            self.metrics().queries_canceled.inc();
+        }
     }
 
     async fn query_place(&self, patience: Duration) -> Result<QueryPlace, ApiError> {
@@ -384,6 +415,15 @@ impl HttpState {
             Err(_) => Err(ApiError::new(ErrorKind::Timeout, "query timed out in query queue")),
         }
     }
+}
+
+/// What a query is told by whoever runs it, and tells them.
+#[derive(Debug)]
+pub struct Asked {
+    /// When to stop.
+    pub interrupt: Interrupt,
+    /// Where the samples looked at are counted.
+    pub looked_at: Arc<AtomicU64>,
 }
 
 /// A place among the concurrent queries, given back on drop.
@@ -408,15 +448,5 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         (self.gauge)(&self.metrics).add(-1);
-    }
-}
-
-/// Sets its flag when dropped.
-#[derive(Default)]
-struct CancelOnDrop(Arc<AtomicBool>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::histogram::Histogram;
+use super::interrupt::{Interrupt, Interrupted};
 use super::labels::Labels;
 use super::matcher::Matcher;
 use super::time::Timestamp;
@@ -19,6 +20,15 @@ pub struct Selector<'a> {
     pub start: Timestamp,
     /// Last wanted timestamp.
     pub end: Timestamp,
+    /// When to stop looking; asked while series are found and read.
+    pub interrupt: &'a Interrupt,
+}
+
+impl<'a> Selector<'a> {
+    /// What matches from `start` to `end` (inclusive), however long it takes to find.
+    pub fn new(matchers: &'a [Matcher], start: Timestamp, end: Timestamp) -> Selector<'a> {
+        Selector { matchers, start, end, interrupt: Interrupt::never() }
+    }
 }
 
 /// The samples of one series, in columns. A reusable buffer: `read` clears it first.
@@ -110,15 +120,25 @@ pub enum SourceError {
     Unavailable(String),
     /// A limit of the store was reached; names the limit and the number needed.
     LimitReached(String),
+    /// The selector's [`Interrupt`] said so.
+    Interrupted(Interrupted),
+}
+
+impl From<Interrupted> for SourceError {
+    fn from(why: Interrupted) -> SourceError {
+        SourceError::Interrupted(why)
+    }
 }
 
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (SourceError::Corrupted(message)
-        | SourceError::Io(message)
-        | SourceError::Unavailable(message)
-        | SourceError::LimitReached(message)) = self;
-        f.write_str(message)
+        match self {
+            SourceError::Corrupted(message)
+            | SourceError::Io(message)
+            | SourceError::Unavailable(message)
+            | SourceError::LimitReached(message) => f.write_str(message),
+            SourceError::Interrupted(why) => why.fmt(f),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! Synchronous and deterministic; meant to be called on the CPU pool.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use crate::model::limits::{QUERY_POINTS_MAX, QUERY_SAMPLES_MAX};
@@ -68,6 +68,11 @@ pub struct QueryOptions {
     pub timeout: Option<Duration>,
     /// Set to true by whoever no longer wants the answer.
     pub cancel: Option<Arc<AtomicBool>>,
+    /// Where the samples looked at are counted as the query goes on, for whoever wants to know of
+    /// a query without a result, too.
+    pub looked_at: Option<Arc<AtomicU64>>,
+    /// Whether samples are counted by step ([`QueryStats::steps`]), which takes some time.
+    pub by_step: bool,
 }
 
 /// A query's result.
@@ -82,15 +87,17 @@ pub struct QueryOutput {
 }
 
 /// What a query cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueryStats {
-    /// Samples looked at, once for every step and window that looks at them
-    /// (`totalQueryableSamples` of Prometheus).
+    /// Samples looked at while evaluating, once for every step and window that looks at them.
     pub samples_total: u64,
     /// Most samples held in memory at a time.
     pub samples_peak: u64,
     /// Time spent evaluating.
     pub eval_time: Duration,
+    /// If asked for ([`QueryOptions::by_step`]): time of each step, samples looked at
+    /// (`totalQueryableSamples` of Prometheus), and samples read (`samplesRead`).
+    pub steps: Vec<(Timestamp, u64, u64)>,
 }
 
 /// Evaluates PromQL. Holds options only, so one engine serves all threads.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::model::{Interrupted, SourceError};
+
 use super::ast::Span;
 
 /// Why a text is not a PromQL expression. Displays as Prometheus does: `1:5: parse error: ...`.
@@ -54,6 +56,28 @@ pub enum QueryError {
     Canceled(String),
     /// The source failed (HTTP `internal`).
     Source(String),
+}
+
+impl From<Interrupted> for QueryError {
+    fn from(why: Interrupted) -> QueryError {
+        match why {
+            Interrupted::Canceled => {
+                QueryError::Canceled("query was canceled in expression evaluation".into())
+            }
+            Interrupted::TimedOut => {
+                QueryError::Timeout("query timed out in expression evaluation".into())
+            }
+        }
+    }
+}
+
+impl From<SourceError> for QueryError {
+    fn from(error: SourceError) -> QueryError {
+        match error {
+            SourceError::Interrupted(why) => why.into(),
+            error => QueryError::Source(error.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for QueryError {

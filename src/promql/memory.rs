@@ -166,8 +166,7 @@ mod tests {
             source.append(&labels, [float(2000, 2.0), float(1000, 1.0), float(1000, 1.5)]);
         }
         let matchers = [Matcher::equal("__name__", "m")];
-        let selector =
-            Selector { matchers: &matchers, start: Timestamp(1000), end: Timestamp(1999) };
+        let selector = Selector::new(&matchers, Timestamp(1000), Timestamp(1999));
         let set = source.select(&selector).expect("memory does not fail");
         assert_eq!(set.len(), 2);
         assert_eq!(set.labels(0).value("x"), "a");

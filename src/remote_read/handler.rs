@@ -9,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -22,10 +23,10 @@ use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::limits::{WRITE_BODY_BYTES_MAX, WRITE_DECODED_BYTES_MAX};
-use crate::model::{SeriesSource, SourceError};
+use crate::model::{Clock, Interrupt, SeriesSource, SourceError};
 use crate::remote_write::respond::plain;
 use crate::remote_write::snappy;
-use crate::runtime::{CpuPool, Overloaded};
+use crate::runtime::{CancelOnDrop, CpuPool, Overloaded};
 
 use super::query::{self, ReadRequest, ResponseType};
 use super::sampled::{self, ReadError};
@@ -41,12 +42,28 @@ pub struct RemoteReadState {
     source: Arc<dyn SeriesSource>,
     pool: CpuPool,
     turns: Arc<Semaphore>,
+    /// How long an answer, or one block of a streamed one, may take to make.
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 impl RemoteReadState {
-    /// A server that reads from `source` and computes on `pool`.
-    pub fn new(source: Arc<dyn SeriesSource>, pool: CpuPool) -> RemoteReadState {
-        RemoteReadState { source, pool, turns: Arc::new(Semaphore::new(READS_MAX)) }
+    /// A server that reads from `source` and computes on `pool`, no longer than `timeout` on `clock`
+    /// for an answer, or a block of a streamed one.
+    pub fn new(
+        source: Arc<dyn SeriesSource>,
+        pool: CpuPool,
+        timeout: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> RemoteReadState {
+        let turns = Arc::new(Semaphore::new(READS_MAX));
+        RemoteReadState { source, pool, turns, timeout, clock }
+    }
+
+    fn interrupt(&self, cancel: &CancelOnDrop) -> Interrupt {
+        let timeout_ms = i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX);
+        let deadline = self.clock.now().saturating_add(timeout_ms);
+        Interrupt::new(Some(cancel.flag()), deadline, Arc::clone(&self.clock))
     }
 }
 
@@ -104,9 +121,12 @@ fn decode(body: &[u8]) -> Result<ReadRequest, Refusal> {
 
 async fn samples(state: &RemoteReadState, request: ReadRequest) -> Result<Response, Refusal> {
     let source = Arc::clone(&state.source);
-    let job = move || sampled::respond(&*source, &request.queries);
+    let cancel = CancelOnDrop::default();
+    let interrupt = state.interrupt(&cancel);
+    let job = move || sampled::respond(&*source, &request.queries, &interrupt);
     let body = state.pool.run(job).await.map_err(overloaded)?.map_err(|error| {
         let status = match error {
+            ReadError::Source(SourceError::Interrupted(_)) => StatusCode::SERVICE_UNAVAILABLE,
             ReadError::Source(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ReadError::TooManySamples | ReadError::TooLarge => StatusCode::BAD_REQUEST,
         };
@@ -128,9 +148,11 @@ async fn streamed(
         "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse",
     );
     let frames = Frames::new(Arc::clone(&state.source), request.queries);
-    let (frames, first) = next_block(state.pool.clone(), frames).await.map_err(overloaded)?;
+    let cancel = CancelOnDrop::default();
+    let made = next_block(state.pool.clone(), frames, state.interrupt(&cancel)).await;
+    let (frames, first) = made.map_err(overloaded)?;
     let first = first.map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
-    let body = BlockBody { pool: state.pool, first, frames: Next::Idle(frames), _turn: turn };
+    let body = BlockBody { state, first, frames: Next::Idle(frames), cancel, _turn: turn };
     Ok(([(CONTENT_TYPE, TYPE)], Body::new(body)).into_response())
 }
 
@@ -141,9 +163,13 @@ fn overloaded(error: Overloaded) -> Refusal {
 /// A block of frames, and the rest of the answer.
 type Made = (Frames, Result<Option<Vec<u8>>, SourceError>);
 
-async fn next_block(pool: CpuPool, mut frames: Frames) -> Result<Made, Overloaded> {
+async fn next_block(
+    pool: CpuPool,
+    mut frames: Frames,
+    interrupt: Interrupt,
+) -> Result<Made, Overloaded> {
     let job = move || {
-        let block = frames.next_block();
+        let block = frames.next_block(&interrupt);
         (frames, block)
     };
     pool.run(job).await
@@ -151,9 +177,11 @@ async fn next_block(pool: CpuPool, mut frames: Frames) -> Result<Made, Overloade
 
 /// An answer that makes its next block when the client is ready for it.
 struct BlockBody {
-    pool: CpuPool,
+    state: RemoteReadState,
     first: Option<Vec<u8>>,
     frames: Next,
+    /// Ends the work on the next block when the client goes away.
+    cancel: CancelOnDrop,
     /// Held until the answer is over.
     _turn: OwnedSemaphorePermit,
 }
@@ -179,7 +207,8 @@ impl hyper::body::Body for BlockBody {
             match std::mem::replace(&mut self.frames, Next::Over) {
                 Next::Over => return Poll::Ready(None),
                 Next::Idle(frames) => {
-                    let making = next_block(self.pool.clone(), frames);
+                    let interrupt = self.state.interrupt(&self.cancel);
+                    let making = next_block(self.state.pool.clone(), frames, interrupt);
                     self.frames = Next::Making(Box::pin(making));
                 }
                 Next::Making(mut making) => match making.as_mut().poll(context) {

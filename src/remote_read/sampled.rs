@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::model::limits::QUERY_SAMPLES_MAX;
 use crate::model::source::SeriesData;
-use crate::model::{Labels, Selector, SeriesSource, SourceError};
+use crate::model::{Interrupt, Labels, Selector, SeriesSource, SourceError};
 
 use super::query::ReadQuery;
 use super::writer;
@@ -54,13 +54,17 @@ impl From<SourceError> for ReadError {
 ///
 /// # Errors
 /// See [`ReadError`].
-pub fn respond(source: &dyn SeriesSource, queries: &[ReadQuery]) -> Result<Vec<u8>, ReadError> {
+pub fn respond(
+    source: &dyn SeriesSource,
+    queries: &[ReadQuery],
+    interrupt: &Interrupt,
+) -> Result<Vec<u8>, ReadError> {
     let mut response = Vec::new();
     let mut samples = 0;
     for query in queries {
         let mut result = Ok(());
         writer::nested(&mut response, 1, |out| {
-            result = append_result(source, query, &mut samples, out);
+            result = append_result(source, query, &mut samples, out, interrupt);
         });
         result?;
     }
@@ -75,11 +79,13 @@ fn append_result(
     query: &ReadQuery,
     samples: &mut u64,
     out: &mut Vec<u8>,
+    interrupt: &Interrupt,
 ) -> Result<(), ReadError> {
-    let selector = Selector { matchers: &query.matchers, start: query.start, end: query.end };
-    let set = source.select(&selector)?;
+    let (matchers, start, end) = (&query.matchers, query.start, query.end);
+    let set = source.select(&Selector { matchers, start, end, interrupt })?;
     let mut data = SeriesData::default();
     for index in 0..set.len() {
+        interrupt.check().map_err(SourceError::from)?;
         set.read(index, &mut data)?;
         if data.is_empty() {
             continue;

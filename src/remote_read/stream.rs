@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::model::histogram::Histogram;
 use crate::model::source::SeriesData;
-use crate::model::{Selector, SeriesSet, SeriesSource, SourceError};
+use crate::model::{Interrupt, Selector, SeriesSet, SeriesSource, SourceError};
 
 use super::query::ReadQuery;
 use super::{crc32c, histogram_chunk, writer, xor};
@@ -67,21 +67,22 @@ impl Frames {
     /// The next block of whole frames; `None` at the end.
     ///
     /// # Errors
-    /// The store could not be read; the answer is cut short.
-    pub fn next_block(&mut self) -> Result<Option<Vec<u8>>, SourceError> {
+    /// The store could not be read or the work is interrupted; the answer is cut short.
+    pub fn next_block(&mut self, interrupt: &Interrupt) -> Result<Option<Vec<u8>>, SourceError> {
         let mut block = Vec::new();
         while block.len() < BLOCK_BYTES && self.query < self.queries.len() {
-            self.step(&mut block)?;
+            interrupt.check()?;
+            self.step(&mut block, interrupt)?;
         }
         Ok(if block.is_empty() { None } else { Some(block) })
     }
 
     /// Does the next thing: select, read a series, or write one frame.
-    fn step(&mut self, block: &mut Vec<u8>) -> Result<(), SourceError> {
+    fn step(&mut self, block: &mut Vec<u8>, interrupt: &Interrupt) -> Result<(), SourceError> {
         let Some(set) = &self.set else {
             let query = &self.queries[self.query];
             let (start, end) = (query.start, query.end);
-            let selector = Selector { matchers: &query.matchers, start, end };
+            let selector = Selector { matchers: &query.matchers, start, end, interrupt };
             self.set = Some(self.source.select(&selector)?);
             return Ok(());
         };

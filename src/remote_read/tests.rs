@@ -5,8 +5,18 @@ mod http;
 mod proto;
 mod requests;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use crate::model::source::{HistogramPoint, SeriesData};
-use crate::model::{Labels, Selector, SeriesSet, SeriesSource, SourceError, Timestamp};
+use crate::model::{
+    Interrupt, Interrupted, Labels, Matcher, Selector, SeriesSet, SeriesSource, SourceError,
+    Timestamp,
+};
+
+use super::query::ReadQuery;
+use super::sampled::{self, ReadError};
+use super::stream::Frames;
 
 /// A store in memory.
 #[derive(Clone, Default)]
@@ -78,4 +88,23 @@ impl SeriesSource for Source {
     fn label_values(&self, _: &str, _: &Selector<'_>) -> Result<Vec<String>, SourceError> {
         Err(SourceError::Unavailable("not asked by remote read".into()))
     }
+}
+
+#[test]
+fn nothing_is_read_for_a_client_that_is_gone() {
+    let source = Source::default().with("a", floats([1, 2]));
+    let query = || ReadQuery {
+        matchers: vec![Matcher::equal("__name__", "a")],
+        start: Timestamp(0),
+        end: Timestamp(9),
+    };
+    let gone = Interrupt::on(Arc::new(AtomicBool::new(true)));
+    let canceled =
+        |error: &SourceError| matches!(error, SourceError::Interrupted(Interrupted::Canceled));
+    let error = sampled::respond(&source, &[query()], &gone).expect_err("nobody is there");
+    assert!(matches!(&error, ReadError::Source(error) if canceled(error)));
+    let mut frames = Frames::new(Arc::new(source), vec![query()]);
+    assert!(canceled(&frames.next_block(&gone).expect_err("nobody is there")));
+    let block = frames.next_block(Interrupt::never()).expect("readable");
+    assert!(block.is_some_and(|block| !block.is_empty()));
 }

@@ -345,7 +345,7 @@ fn forget(store: &dyn StateStore, keys: Vec<Vec<u8>>) {
 fn is_live(environment: &Environment<'_>, series: &Labels, since: Timestamp) -> bool {
     use crate::model::{Matcher, Selector, SeriesData};
     let matchers: Vec<Matcher> = series.iter().map(|(n, v)| Matcher::equal(n, v)).collect();
-    let selector = Selector { matchers: &matchers, start: since, end: Timestamp::MAX };
+    let selector = Selector::new(&matchers, since, Timestamp::MAX);
     let Ok(found) = environment.source.select(&selector) else { return false };
     let mut data = SeriesData::default();
     (0..found.len()).any(|index| {

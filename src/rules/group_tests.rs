@@ -154,7 +154,7 @@ impl World {
         let matchers: Vec<_> =
             labels.iter().map(|(n, v)| crate::model::Matcher::equal(n, v)).collect();
         let at = Timestamp(ts);
-        let selector = crate::model::Selector { matchers: &matchers, start: at, end: at };
+        let selector = crate::model::Selector::new(&matchers, at, at);
         let found = self.samples.store.select(&selector).expect("answers");
         let mut data = crate::model::SeriesData::default();
         (0..found.len()).any(|index| {

@@ -72,7 +72,7 @@ fn told(
     let fixed = spec.labels.iter().filter(|(name, text)| text.is_plain() && **name != *"alertname");
     matchers.extend(fixed.map(|(name, text)| Matcher::equal(&**name, text.source())));
     let start = now.saturating_sub(tolerance_ms);
-    let selector = Selector { matchers: &matchers, start, end: now };
+    let selector = Selector::new(&matchers, start, now);
     let found = environment.source.select(&selector).map_err(|error| error.to_string())?;
     let mut told = HashMap::new();
     let mut data = SeriesData::default();

@@ -138,7 +138,7 @@ impl Memory {
         let (mut values, mut data) = (LastValues::default(), SeriesData::default());
         for name in names {
             let matchers = [Matcher::equal("__name__", &name)];
-            let set = source.select(&Selector { matchers: &matchers, start, end })?;
+            let set = source.select(&Selector::new(&matchers, start, end))?;
             for index in 0..set.len() {
                 set.read(index, &mut data)?;
                 if let Some(value) = last_value(&data) {

@@ -14,7 +14,7 @@ fn open(dir: &std::path::Path, clock: &Arc<ManualClock>) -> Arc<Store> {
 /// The values of one metric in the store, by time.
 fn stored(store: &Store, name: &str) -> Vec<(i64, f64)> {
     let matchers = [Matcher::equal("__name__", name)];
-    let selector = Selector { matchers: &matchers, start: Timestamp::MIN, end: Timestamp::MAX };
+    let selector = Selector::new(&matchers, Timestamp::MIN, Timestamp::MAX);
     let set = store.source().select(&selector).expect("selected");
     let mut points = Vec::new();
     let mut data = SeriesData::default();
@@ -138,7 +138,7 @@ fn counts_go_on_after_a_restart() {
 
 fn last_native(store: &Store, name: &str) -> f64 {
     let matchers = [Matcher::equal("__name__", name)];
-    let selector = Selector { matchers: &matchers, start: Timestamp::MIN, end: Timestamp::MAX };
+    let selector = Selector::new(&matchers, Timestamp::MIN, Timestamp::MAX);
     let set = store.source().select(&selector).expect("selected");
     let mut data = SeriesData::default();
     set.read(0, &mut data).expect("read");

@@ -1,4 +1,5 @@
-//! Caches of what was read from partitions: packs and timestamp columns, checked and opened.
+//! Caches of what was read from partitions: packs and timestamp columns, checked and opened, and
+//! label sets.
 
 use std::sync::Arc;
 
@@ -9,13 +10,18 @@ use quick_cache::sync::Cache;
 use super::columns::Columns;
 use super::error::StorageError;
 use super::pack::Pack;
-use super::partition::Partition;
 use super::partition::tables::WindowInfo;
+use super::partition::{LabelRow, Partition};
+use crate::model::Labels;
 
 /// Memory for opened packs in bytes: the packs of an hour of 100 k series at 15 s fit.
 const PACK_CACHE_BYTES: u64 = 48 << 20;
 /// Memory for timestamp columns in bytes.
 const COLUMNS_CACHE_BYTES: u64 = 8 << 20;
+/// Memory for label sets in bytes: those of 100 k series fit.
+const LABELS_CACHE_BYTES: u64 = 32 << 20;
+/// Expected size of a row of label sets in bytes.
+const LABELS_ROW_BYTES: usize = 16 << 10;
 /// Expected size of an opened pack in bytes.
 const PACK_BYTES: usize = 48 << 10;
 
@@ -27,6 +33,7 @@ type Key = (u64, i64, u32, u32);
 pub struct ReadCache {
     packs: Cache<Key, Arc<Pack>, PackBytes>,
     columns: Cache<Key, Arc<Columns>, ColumnsBytes>,
+    labels: Cache<(u64, u32), Arc<LabelRow>, LabelsBytes>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,12 +54,30 @@ impl Weighter<Key, Arc<Columns>> for ColumnsBytes {
     }
 }
 
+#[derive(Clone, Debug)]
+struct LabelsBytes;
+
+impl Weighter<(u64, u32), Arc<LabelRow>> for LabelsBytes {
+    fn weight(&self, _: &(u64, u32), row: &Arc<LabelRow>) -> u64 {
+        let set = |(_, labels): &(u8, Labels)| labels.as_packed().len() + SET_BYTES;
+        row.iter().map(set).sum::<usize>() as u64 + 64
+    }
+}
+
+/// What a label set takes besides its text: its place in the row and the two counts of its `Arc`.
+const SET_BYTES: usize = size_of::<(u8, Labels)>() + 16;
+
 impl Default for ReadCache {
     fn default() -> ReadCache {
         let packs = PACK_CACHE_BYTES as usize / PACK_BYTES;
         ReadCache {
             packs: Cache::with_weighter(packs, PACK_CACHE_BYTES, PackBytes),
             columns: Cache::with_weighter(256, COLUMNS_CACHE_BYTES, ColumnsBytes),
+            labels: Cache::with_weighter(
+                LABELS_CACHE_BYTES as usize / LABELS_ROW_BYTES,
+                LABELS_CACHE_BYTES,
+                LabelsBytes,
+            ),
         }
     }
 }
@@ -91,5 +116,26 @@ impl ReadCache {
             let columns = Columns::open(blocks.into_iter().map(Bytes::from));
             columns.map(Arc::new).map_err(|e| StorageError::corrupted(partition.path(), e))
         })
+    }
+
+    /// The label sets of row `row` of partition number `partition`, which `read` reads. A row gets
+    /// further series: when it has none at `position` it is read again.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn labels(
+        &self,
+        (partition, row): (u64, u32),
+        position: u8,
+        read: impl Fn() -> Result<LabelRow, StorageError>,
+    ) -> Result<Arc<LabelRow>, StorageError> {
+        let key = (partition, row);
+        let known = self.labels.get_or_insert_with(&key, || read().map(Arc::new))?;
+        if known.binary_search_by_key(&position, |(position, _)| *position).is_ok() {
+            return Ok(known);
+        }
+        let fresh = Arc::new(read()?);
+        self.labels.insert(key, Arc::clone(&fresh));
+        Ok(fresh)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::model::SourceError;
+use crate::model::{Interrupted, SourceError};
 
 /// Why the store could not do something.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub enum StorageError {
     DiskFull(u64, u64),
     /// The store is closing.
     Closed,
+    /// Whoever asked does not wait any longer.
+    Interrupted(Interrupted),
 }
 
 impl StorageError {
@@ -80,11 +82,18 @@ impl fmt::Display for StorageError {
                 "disk of the data directory has {free} bytes free, {kept} are kept free; make room or lower --retention"
             ),
             StorageError::Closed => f.write_str("store is closing"),
+            StorageError::Interrupted(why) => why.fmt(f),
         }
     }
 }
 
 impl std::error::Error for StorageError {}
+
+impl From<Interrupted> for StorageError {
+    fn from(why: Interrupted) -> StorageError {
+        StorageError::Interrupted(why)
+    }
+}
 
 impl From<StorageError> for SourceError {
     fn from(error: StorageError) -> SourceError {
@@ -92,6 +101,7 @@ impl From<StorageError> for SourceError {
         match error {
             StorageError::Corrupted(..) => SourceError::Corrupted(message),
             StorageError::Closed | StorageError::Poisoned(_) => SourceError::Unavailable(message),
+            StorageError::Interrupted(why) => SourceError::Interrupted(why),
             _ => SourceError::Io(message),
         }
     }

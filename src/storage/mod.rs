@@ -30,6 +30,7 @@ pub mod partition;
 mod partitions;
 pub mod recover;
 mod retention;
+mod scratch;
 mod select;
 mod stats;
 pub mod store;

@@ -9,24 +9,36 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use roaring::RoaringBitmap;
+use thread_local::ThreadLocal;
 
 use super::cache::ReadCache;
+use super::chunk::CodecError;
 use super::error::StorageError;
 use super::head::series::WindowCopy;
 use super::index::resolve;
 use super::merge::append_piece;
+use super::pack::ChunkRef;
 use super::partition::{Partition, View};
+use super::scratch::{Scratch, StoredWindow};
 use super::store::Inner;
+use super::window::Day;
 use crate::model::source::{Selector, SeriesData, SeriesSet, SeriesSource, SourceError};
-use crate::model::{Exemplar, Labels, Matcher, Timestamp};
+use crate::model::{Exemplar, Interrupt, Labels};
 
 /// The series of one selection.
 pub struct SelectedSet {
     series: Vec<SelectedSeries>,
-    partitions: Vec<(Arc<Partition>, Arc<View>)>,
+    /// The flushed windows, by number of the partition and ascending in time.
+    stored: Vec<StoredWindow>,
+    /// Where each partition's windows begin in `stored`; one more than there are partitions.
+    starts: Vec<usize>,
     cache: Arc<ReadCache>,
+    scratch: ThreadLocal<RefCell<Scratch>>,
     start: i64,
     end: i64,
+    /// Asked once for every window that is decoded. Without the deadline of the search: whoever
+    /// reads series has one.
+    interrupt: Interrupt,
 }
 
 struct SelectedSeries {
@@ -35,48 +47,68 @@ struct SelectedSeries {
     head: Vec<WindowCopy>,
     /// (index of the partition, series id in it), ascending by day.
     stored: Vec<(u32, u32)>,
+    /// A partition in which the head knows it, and its id there.
+    known: Option<(Day, u32)>,
+}
+
+impl SelectedSeries {
+    fn new(labels: Labels) -> SelectedSeries {
+        SelectedSeries { labels, head: Vec::new(), stored: Vec::new(), known: None }
+    }
 }
 
 impl Inner {
     /// The series that match and may have samples in the range.
     ///
     /// # Errors
-    /// A partition cannot be read.
+    /// A partition cannot be read, or the selector's interrupt says to stop.
     pub fn select(&self, selector: &Selector<'_>) -> Result<SelectedSet, StorageError> {
-        let (start, end) = (selector.start.0, selector.end.0);
+        let (start, end, interrupt) = (selector.start.0, selector.end.0, selector.interrupt);
         let (mut series, partitions) = {
             let _no_flush = self.visibility.read().unwrap_or_else(PoisonError::into_inner);
             let views = self.views(start, end)?;
-            (self.select_head(selector.matchers, start, end), views)
+            (self.select_head(selector)?, views)
         };
+        let joins = !series.is_empty() || partitions.len() > 1;
         let mut by_labels: HashMap<Labels, usize, foldhash::fast::RandomState> = HashMap::default();
         if !partitions.is_empty() {
             by_labels.extend(series.iter().enumerate().map(|(i, s)| (s.labels.clone(), i)));
         }
         for (number, (partition, _)) in partitions.iter().enumerate() {
             let reader = partition.reader()?;
-            for (id, labels) in reader.labels(&resolve(&reader, selector.matchers)?)? {
-                let index = *by_labels.entry(labels).or_insert_with_key(|labels| {
-                    let labels = labels.clone();
-                    series.push(SelectedSeries { labels, head: Vec::new(), stored: Vec::new() });
-                    series.len() - 1
-                });
+            let mut ids = resolve(&reader, selector.matchers, interrupt)?;
+            ids -= note_known(&mut series, number as u32, partition.day(), &ids);
+            let labels = reader.cached_labels(&ids, &self.cache, interrupt)?;
+            for (at, (id, labels)) in labels.into_iter().enumerate() {
+                interrupt.check_at(at)?;
+                let fresh = series.len();
+                let index = match joins {
+                    true => *by_labels.entry(labels.clone()).or_insert(fresh),
+                    false => fresh,
+                };
+                if index == fresh {
+                    series.push(SelectedSeries::new(labels));
+                }
                 series[index].stored.push((number as u32, id));
             }
         }
         series.retain(|s| !s.head.is_empty() || !s.stored.is_empty());
-        series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(SelectedSet { series, partitions, cache: Arc::clone(&self.cache), start, end })
+        interrupt.check()?;
+        // mostly sorted already: a partition numbers the series of a metric by their labels
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        let (cache, interrupt) = (Arc::clone(&self.cache), interrupt.without_deadline());
+        Ok(SelectedSet::new(series, &partitions, cache, (start, end), interrupt))
     }
 
-    fn select_head(&self, matchers: &[Matcher], start: i64, end: i64) -> Vec<SelectedSeries> {
-        let snapshots = self.head.snapshot(matchers, start, end);
+    fn select_head(&self, selector: &Selector<'_>) -> Result<Vec<SelectedSeries>, StorageError> {
+        let snapshots = self.head.snapshot(selector)?;
         let selected = snapshots.into_iter().map(|snapshot| {
             let mut head = snapshot.windows;
             head.sort_by_key(|data| data.window);
-            SelectedSeries { labels: snapshot.labels, head, stored: Vec::new() }
+            let known = snapshot.stored;
+            SelectedSeries { head, known, ..SelectedSeries::new(snapshot.labels) }
         });
-        selected.collect()
+        Ok(selected.collect())
     }
 
     /// The partitions with flushed windows in the range, and what of them is visible now.
@@ -93,20 +125,19 @@ impl Inner {
         Ok(views.filter(|(_, view)| !view.overlapping(start, end).is_empty()).collect())
     }
 
-    /// Exemplars of the series that match any of the matcher sets, ascending in time.
+    /// Exemplars of the series that match any of the selectors, ascending in time.
     ///
     /// # Errors
-    /// A partition cannot be read.
+    /// A partition cannot be read, or an interrupt says to stop.
     pub fn exemplars(
         &self,
-        matcher_sets: &[Vec<Matcher>],
-        start: Timestamp,
-        end: Timestamp,
+        selectors: &[Selector<'_>],
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, StorageError> {
         let mut found: std::collections::BTreeMap<Labels, Vec<Exemplar>> = Default::default();
-        for matchers in matcher_sets {
-            let set = self.select(&Selector { matchers, start, end })?;
-            for series in &set.series {
+        for selector in selectors {
+            let set = self.select(selector)?;
+            for (index, series) in set.series.iter().enumerate() {
+                selector.interrupt.check_at(index)?;
                 if !found.contains_key(&series.labels) {
                     let exemplars = set.read_exemplars(series)?;
                     found.insert(series.labels.clone(), exemplars);
@@ -118,16 +149,16 @@ impl Inner {
 
     fn names(&self, selector: &Selector<'_>) -> Result<BTreeSet<String>, StorageError> {
         let all = selector.matchers.is_empty();
-        let live = self.head.matching(selector.matchers);
+        let live = self.head.matching(selector)?;
         let mut names: BTreeSet<String> =
             self.head.index().names((!all).then_some(&live)).into_iter().collect();
         for (partition, _) in self.views(selector.start.0, selector.end.0)? {
             let reader = partition.reader()?;
             if all {
-                names.extend(reader.names(None)?);
+                names.extend(reader.names(None, selector.interrupt)?);
             } else {
-                let within = resolve(&reader, selector.matchers)?;
-                names.extend(reader.names(Some(&within))?);
+                let within = resolve(&reader, selector.matchers, selector.interrupt)?;
+                names.extend(reader.names(Some(&within), selector.interrupt)?);
             }
         }
         Ok(names)
@@ -139,16 +170,19 @@ impl Inner {
         selector: &Selector<'_>,
     ) -> Result<BTreeSet<String>, StorageError> {
         let all = selector.matchers.is_empty();
-        let live = self.head.matching(selector.matchers);
+        let live = self.head.matching(selector)?;
         let mut values: BTreeSet<String> =
             self.head.index().values(name, (!all).then_some(&live)).into_iter().collect();
         for (partition, _) in self.views(selector.start.0, selector.end.0)? {
             let reader = partition.reader()?;
             let within = match all {
                 true => RoaringBitmap::new(),
-                false => resolve(&reader, selector.matchers)?,
+                false => resolve(&reader, selector.matchers, selector.interrupt)?,
             };
+            let mut seen = 0;
             reader.for_each_value(name, "", &mut |value, posting| {
+                selector.interrupt.check_at(seen)?;
+                seen += 1;
                 if all || !posting()?.is_disjoint(&within) {
                     values.insert(value.to_owned());
                 }
@@ -177,18 +211,49 @@ impl SeriesSource for Inner {
     }
 }
 
-/// Buffers that reading a series needs; one set a thread.
-#[derive(Default)]
-struct Scratch {
-    column: Vec<i64>,
-    piece: SeriesData,
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+/// Notes those of `ids` which the head knows to be its series, and returns them: their labels need
+/// not be read.
+fn note_known(
+    series: &mut [SelectedSeries],
+    partition: u32,
+    day: Day,
+    ids: &RoaringBitmap,
+) -> RoaringBitmap {
+    let mut noted = RoaringBitmap::new();
+    for series in series {
+        let id = series.known.filter(|(known, _)| *known == day).map(|(_, id)| id);
+        if let Some(id) = id.filter(|id| ids.contains(*id)) {
+            series.stored.push((partition, id));
+            noted.insert(id);
+        }
+    }
+    noted
 }
 
 impl SelectedSet {
+    fn new(
+        series: Vec<SelectedSeries>,
+        partitions: &[(Arc<Partition>, Arc<View>)],
+        cache: Arc<ReadCache>,
+        (start, end): (i64, i64),
+        interrupt: Interrupt,
+    ) -> SelectedSet {
+        let (mut stored, mut starts) = (Vec::new(), vec![0]);
+        for (partition, view) in partitions {
+            stored.extend(StoredWindow::overlapping(partition, view, (start, end)));
+            starts.push(stored.len());
+        }
+        let scratch = ThreadLocal::new();
+        SelectedSet { series, stored, starts, cache, scratch, start, end, interrupt }
+    }
+
+    /// The flushed windows of a partition with their numbers.
+    fn windows_of(&self, partition: u32) -> impl Iterator<Item = (usize, &StoredWindow)> {
+        let number = partition as usize;
+        let range = self.starts[number]..self.starts[number + 1];
+        range.clone().zip(&self.stored[range])
+    }
+
     fn read_series(
         &self,
         series: &SelectedSeries,
@@ -196,20 +261,14 @@ impl SelectedSet {
         out: &mut SeriesData,
     ) -> Result<(), StorageError> {
         for (number, id) in &series.stored {
-            let (partition, view) = &self.partitions[*number as usize];
-            for info in view.overlapping(self.start, self.end) {
-                let Some(first) = info.pack_of(*id) else { continue };
-                let pack = self.cache.pack(partition, info, first)?;
+            for window in self.windows_of(*number) {
+                self.interrupt.check()?;
+                let Some(first) = window.1.info().pack_of(*id) else { continue };
+                let pack = scratch.pack(&self.cache, window, first)?;
                 let Some(chunk) = pack.find(*id) else { continue };
-                let corrupted = |e| StorageError::corrupted(partition.path(), e);
-                scratch.column.clear();
-                if let Some(column) = chunk.column {
-                    let columns = self.cache.columns(partition, info)?;
-                    columns.decode(column, &mut scratch.column).map_err(corrupted)?;
-                }
-                scratch.piece.clear();
-                chunk.decode_into(&scratch.column, &mut scratch.piece).map_err(corrupted)?;
-                append_piece(out, &scratch.piece);
+                let timestamps = scratch.timestamps(&self.cache, window, chunk.column)?;
+                read_chunk(&chunk, timestamps, out)
+                    .map_err(|e| StorageError::corrupted(window.1.partition().path(), e))?;
             }
         }
         for window in &series.head {
@@ -223,10 +282,9 @@ impl SelectedSet {
     fn read_exemplars(&self, series: &SelectedSeries) -> Result<Vec<Exemplar>, StorageError> {
         let mut exemplars = Vec::new();
         for (number, id) in &series.stored {
-            let (partition, view) = &self.partitions[*number as usize];
-            let infos = view.overlapping(self.start, self.end).iter();
-            for info in infos.filter(|info| info.has_exemplars) {
-                exemplars.extend(partition.read_exemplars(info, *id)?);
+            let windows = self.windows_of(*number).map(|(_, window)| window);
+            for window in windows.filter(|window| window.info().has_exemplars) {
+                exemplars.extend(window.partition().read_exemplars(window.info(), *id)?);
             }
         }
         let rare = series.head.iter().filter_map(|window| window.rare.as_ref());
@@ -236,6 +294,25 @@ impl SelectedSet {
         exemplars.dedup();
         Ok(exemplars)
     }
+}
+
+/// Adds a chunk to `out`, directly when its samples simply follow.
+fn read_chunk(
+    chunk: &ChunkRef<'_>,
+    timestamps: &[i64],
+    out: &mut SeriesData,
+) -> Result<(), CodecError> {
+    let follows = match (out.timestamps.last(), timestamps.first()) {
+        (Some(last), Some(first)) => last < first,
+        _ => true,
+    };
+    if follows && out.histograms.is_empty() && !chunk.has_histograms {
+        return chunk.decode_into(timestamps, out);
+    }
+    let mut piece = SeriesData::default();
+    chunk.decode_into(timestamps, &mut piece)?;
+    append_piece(out, &piece);
+    Ok(())
 }
 
 impl SeriesSet for SelectedSet {
@@ -249,8 +326,7 @@ impl SeriesSet for SelectedSet {
 
     fn read(&self, index: usize, out: &mut SeriesData) -> Result<(), SourceError> {
         out.clear();
-        SCRATCH.with_borrow_mut(|scratch| {
-            self.read_series(&self.series[index], scratch, out).map_err(SourceError::from)
-        })
+        let mut scratch = self.scratch.get_or_default().borrow_mut();
+        self.read_series(&self.series[index], &mut scratch, out).map_err(SourceError::from)
     }
 }

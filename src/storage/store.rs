@@ -29,7 +29,7 @@ use super::recover::{RecoveryProgress, recover};
 use super::stats::{Cardinality, StoreStats};
 use super::window::Window;
 use crate::model::limits::SERIES_MAX;
-use crate::model::{Clock, Exemplar, Labels, Matcher, MetricMetadata, SourceError, Timestamp};
+use crate::model::{Clock, Exemplar, Labels, MetricMetadata, Selector, SourceError};
 
 /// How a store is opened.
 pub struct StoreOptions {
@@ -271,17 +271,15 @@ impl Store {
         self.inner.control.remember(owner, changes)
     }
 
-    /// Exemplars of the series that match any of the matcher sets, each series' ascending in time.
+    /// Exemplars of the series that match any of the selectors, each series' ascending in time.
     ///
     /// # Errors
-    /// A partition cannot be read.
+    /// A partition cannot be read, or an interrupt says to stop.
     pub fn exemplars(
         &self,
-        matcher_sets: &[Vec<Matcher>],
-        start: Timestamp,
-        end: Timestamp,
+        selectors: &[Selector<'_>],
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, SourceError> {
-        Ok(self.inner.exemplars(matcher_sets, start, end)?)
+        Ok(self.inner.exemplars(selectors)?)
     }
 
     /// Numbers about the store as it is now.

@@ -73,7 +73,7 @@ fn bad_day(now: i64) -> Vec<TimeSeries> {
     let text = format!("{HEALTHY}\n{BAD}");
     let script = script::parse(&text).expect("series that can be read");
     script::run(&script, &Engine::new(EngineOptions::default()), &mut source);
-    let selector = Selector { matchers: &[], start: Timestamp::MIN, end: Timestamp::MAX };
+    let selector = Selector::new(&[], Timestamp::MIN, Timestamp::MAX);
     let found = source.select(&selector).expect("selected");
     let mut data = SeriesData::default();
     let mut all = Vec::new();

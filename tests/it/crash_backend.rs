@@ -217,7 +217,7 @@ fn workload(store: &Arc<Store>) -> Content {
 }
 
 fn content(store: &Store) -> Content {
-    let selector = Selector { matchers: &[], start: Timestamp::MIN, end: Timestamp::MAX };
+    let selector = Selector::new(&[], Timestamp::MIN, Timestamp::MAX);
     let set = store.source().select(&selector).expect("selected");
     let mut content = Content::new();
     let mut data = SeriesData::default();

@@ -31,6 +31,9 @@ fn long_query() -> String {
     format!("GET /api/v1/query_range?query={query}&start={start}&end={end}&step=1 HTTP/1.1")
 }
 
+/// Samples the long query looks at before it ends by itself: series, steps and windows in full.
+const LONG_SAMPLES: f64 = 200.0 * 10_900.0 * 5_400.0;
+
 /// Sends the query and leaves the connection open.
 fn ask(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", server.http_port())).expect("connected");
@@ -59,6 +62,8 @@ fn a_query_ends_when_its_client_is_gone() {
     wait_until(&client, RUNNING, 0.0);
     println!("the query ended {:?} after its client had gone", left.elapsed());
     assert_eq!(client.metric("tidewatch_queries_canceled_total"), Some(1.0));
+    let samples = client.metric("prometheus_engine_query_samples_total").expect("counted");
+    assert!(samples < LONG_SAMPLES, "the query went through to its end: {samples} samples");
     assert_eq!(client.query_at("1", now_ms())[0].points[0].1, 1.0);
     server.assert_alive();
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 
@@ -10,8 +11,8 @@ use tidewatch::ingest::{Ingest, WriteMode};
 use tidewatch::model::histogram_reset::mark_continuations;
 use tidewatch::model::source::HistogramPoint;
 use tidewatch::model::{
-    Exemplar, FloatHistogram, Histogram, Labels, ManualClock, Matcher, Sample, Selector,
-    SeriesData, SeriesEntry, Timestamp, WriteBatch,
+    Exemplar, FloatHistogram, Histogram, Interrupt, Interrupted, Labels, ManualClock, MatchOp,
+    Matcher, Sample, Selector, SeriesData, SeriesEntry, SourceError, Timestamp, WriteBatch,
 };
 use tidewatch::storage::window::WINDOW_MS;
 use tidewatch::storage::{Store, StoreOptions};
@@ -52,7 +53,7 @@ type Content = BTreeMap<String, BTreeMap<i64, u64>>;
 
 fn read(store: &Store, matchers: &[Matcher], start: i64, end: i64) -> Content {
     let (start, end) = (Timestamp(start), Timestamp(end));
-    let set = store.source().select(&Selector { matchers, start, end }).expect("selected");
+    let set = store.source().select(&Selector::new(matchers, start, end)).expect("selected");
     let mut content = Content::new();
     let mut data = SeriesData::default();
     for index in 0..set.len() {
@@ -145,7 +146,7 @@ fn ranges_matchers_and_days_select() {
     let down = read(&store, &[Matcher::equal("__name__", "down")], i64::MIN, i64::MAX);
     assert_eq!(down.len(), 2);
     assert!(down.values().all(|samples| samples.len() == 3));
-    let everything = Selector { matchers: &[], start: Timestamp::MIN, end: Timestamp::MAX };
+    let everything = Selector::new(&[], Timestamp::MIN, Timestamp::MAX);
     let source = store.source();
     assert_eq!(source.label_names(&everything).expect("names"), ["__name__", "host", "job"]);
     assert_eq!(source.label_values("__name__", &everything).expect("values"), ["down", "up"]);
@@ -196,12 +197,12 @@ fn rare_kinds_survive_flush_and_restart() {
     let check = |store: &Store| {
         let (start, end) = (Timestamp::MIN, Timestamp::MAX);
         let source = store.source();
-        let found = source.select(&Selector { matchers: &[], start, end }).expect("selected");
+        let found = source.select(&Selector::new(&[], start, end)).expect("selected");
         let mut data = SeriesData::default();
         found.read(0, &mut data).expect("read");
         assert_eq!(data.start_timestamps, [7]);
         assert_eq!(data.histograms, std::slice::from_ref(&point));
-        let exemplars = store.exemplars(&[vec![]], start, end).expect("read");
+        let exemplars = store.exemplars(&[Selector::new(&[], start, end)]).expect("read");
         assert_eq!(exemplars, [(set.clone(), vec![exemplar.clone()])]);
     };
     let store = open(dir.path());
@@ -240,7 +241,7 @@ fn more_histograms_than_a_chunk_takes_are_flushed_all_the_same() {
     let ingest = Ingest::new(Arc::clone(&store));
     ingest.submit(&batch, WriteMode::Whole).expect("taken").wait().expect("durable");
     store.flush().expect("flushed");
-    let selector = Selector { matchers: &[], start: Timestamp::MIN, end: Timestamp::MAX };
+    let selector = Selector::new(&[], Timestamp::MIN, Timestamp::MAX);
     let found = store.source().select(&selector).expect("selected");
     let mut data = SeriesData::default();
     found.read(0, &mut data).expect("read");
@@ -351,4 +352,41 @@ proptest! {
             prop_assert_eq!(read_all(&store), expected(&written));
         }
     }
+}
+
+#[test]
+fn a_store_stops_looking_when_nobody_waits() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let samples: Vec<(u32, i64, f64)> =
+        (0..600).map(|host| (host, MIDNIGHT + i64::from(host), 1.0)).collect();
+    let store = open(dir.path());
+    write(&store, &samples);
+    let check = |store: &Store, place: &str| {
+        let source = store.source();
+        let cancel = Arc::new(AtomicBool::new(false));
+        let interrupt = Interrupt::on(Arc::clone(&cancel));
+        let any = |name| Matcher::new(MatchOp::Regex, name, "..*").expect("valid");
+        let not = Matcher::new(MatchOp::NotRegex, "host", "host-.7").expect("valid");
+        let matchers = [any("host"), any("job"), not];
+        let whole = Selector::new(&matchers, Timestamp::MIN, Timestamp::MAX);
+        let selector = Selector { interrupt: &interrupt, ..whole };
+        let everything = Selector { matchers: &[], ..selector.clone() };
+        let set = source.select(&selector).expect("selected");
+        assert!(set.len() > 500, "{place}");
+        cancel.store(true, Ordering::Relaxed);
+        let canceled = |error| matches!(error, SourceError::Interrupted(Interrupted::Canceled));
+        for selector in [&selector, &everything] {
+            assert!(source.select(selector).is_err_and(canceled), "{place}");
+            assert!(store.exemplars(std::slice::from_ref(selector)).is_err_and(canceled));
+        }
+        assert!(source.label_names(&selector).is_err_and(canceled), "{place}");
+        assert!(source.label_values("host", &selector).is_err_and(canceled), "{place}");
+        let read = set.read(0, &mut SeriesData::default());
+        // What is in memory needs no decoding.
+        assert_eq!(read.is_err_and(canceled), place == "partition", "{place}");
+    };
+    check(&store, "head");
+    close(store);
+    let store = open(dir.path());
+    check(&store, "partition");
 }

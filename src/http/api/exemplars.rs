@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 
-use crate::model::{Exemplar, Labels, Matcher};
+use crate::model::{Exemplar, Labels, Matcher, Selector};
 use crate::promql::ast::Expr;
 
 use super::super::answer::Answer;
@@ -21,17 +21,19 @@ pub async fn query(State(state): State<HttpState>, params: Params) -> Result<Ans
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
     state
-        .run(move |state| {
+        .run_read(move |state, interrupt| {
             let expr = state
                 .engine()
                 .parse(params.value("query"))
                 .map_err(|error| ApiError::bad_data(error.to_string()))?;
-            let mut selectors = Vec::new();
-            collect_selectors(&expr, &mut selectors);
-            if selectors.is_empty() {
+            let mut matcher_sets = Vec::new();
+            collect_selectors(&expr, &mut matcher_sets);
+            if matcher_sets.is_empty() {
                 return Ok(Answer::Empty);
             }
-            let found = state.store().exemplars(&selectors, start, end)?;
+            let selector = |matchers| Selector { matchers, start, end, interrupt };
+            let selectors: Vec<_> = matcher_sets.iter().map(|set| selector(set)).collect();
+            let found = state.store().exemplars(&selectors)?;
             Ok(Answer::new(|out| write_all(out, &found)))
         })
         .await

@@ -15,10 +15,11 @@ use super::scope::{Scope, union};
 pub async fn names(State(state): State<HttpState>, params: Params) -> Result<Answer, ApiError> {
     let scope = Scope::parse(&params)?;
     state
-        .run(move |state| {
-            let names =
-                union(&scope.selectors(), |selector| Ok(state.source().label_names(selector)?))?;
-            Ok(scope.answer(names, |out, name: &String| out.string(name)))
+        .run_read(move |state, interrupt| {
+            let names = union(&scope.selectors(interrupt), |selector| {
+                Ok(state.source().label_names(selector)?)
+            })?;
+            scope.answer(names, interrupt, |out, name: &String| out.string(name))
         })
         .await
 }
@@ -35,11 +36,11 @@ pub async fn values(
     }
     let scope = Scope::parse(&params)?;
     state
-        .run(move |state| {
-            let values = union(&scope.selectors(), |selector| {
+        .run_read(move |state, interrupt| {
+            let values = union(&scope.selectors(interrupt), |selector| {
                 Ok(state.source().label_values(&name, selector)?)
             })?;
-            Ok(scope.answer(values, |out, value: &String| out.string(value)))
+            scope.answer(values, interrupt, |out, value: &String| out.string(value))
         })
         .await
 }

@@ -1,7 +1,6 @@
 //! `query` and `query_range`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -14,7 +13,7 @@ use super::super::answer::{Answer, TRUNCATED};
 use super::super::error::ApiError;
 use super::super::json::{JsonWriter, results};
 use super::super::params::Params;
-use super::super::state::HttpState;
+use super::super::state::{Asked, HttpState};
 
 /// Evaluates `query` at `time` (now when absent).
 pub async fn instant(State(state): State<HttpState>, params: Params) -> Result<Answer, ApiError> {
@@ -24,10 +23,10 @@ pub async fn instant(State(state): State<HttpState>, params: Params) -> Result<A
     let asked_at = Instant::now();
     let patience = common.patience(&state);
     state
-        .run_query(patience, move |state, cancel| {
-            let options = common.options(patience.saturating_sub(asked_at.elapsed()), cancel);
+        .run_query(patience, move |state, asked| {
+            let options = common.options(patience.saturating_sub(asked_at.elapsed()), asked);
             let output = state.engine().instant(state.source(), &text, time, &options)?;
-            Ok(common.answer(output, asked_at))
+            common.answer(output, asked_at, asked)
         })
         .await
 }
@@ -40,11 +39,11 @@ pub async fn range(State(state): State<HttpState>, params: Params) -> Result<Ans
     let asked_at = Instant::now();
     let patience = common.patience(&state);
     state
-        .run_query(patience, move |state, cancel| {
-            let options = common.options(patience.saturating_sub(asked_at.elapsed()), cancel);
+        .run_query(patience, move |state, asked| {
+            let options = common.options(patience.saturating_sub(asked_at.elapsed()), asked);
             let engine = state.engine();
             let output = engine.range(state.source(), &text, start, end, step_ms, &options)?;
-            Ok(common.answer(output, asked_at))
+            common.answer(output, asked_at, asked)
         })
         .await
 }
@@ -105,26 +104,36 @@ impl Common {
         self.timeout.map_or(most, |timeout| timeout.min(most))
     }
 
-    pub(super) fn options(&self, left: Duration, cancel: Arc<AtomicBool>) -> QueryOptions {
-        let (lookback_ms, timeout, cancel) = (self.lookback_ms, Some(left), Some(cancel));
-        QueryOptions { lookback_ms, timeout, cancel }
+    pub(super) fn options(&self, left: Duration, asked: &Asked) -> QueryOptions {
+        let (lookback_ms, timeout, cancel) =
+            (self.lookback_ms, Some(left), asked.interrupt.cancel());
+        let looked_at = Some(Arc::clone(&asked.looked_at));
+        QueryOptions { lookback_ms, timeout, cancel, looked_at, by_step: !self.stats.is_empty() }
     }
 
     /// The answer with `resultType` first: Grafana's streaming parser has to buffer otherwise.
-    fn answer(&self, mut output: QueryOutput, asked_at: Instant) -> Answer {
+    fn answer(
+        &self,
+        mut output: QueryOutput,
+        asked_at: Instant,
+        asked: &Asked,
+    ) -> Result<Answer, ApiError> {
         self.truncate(&mut output);
         self.warn_of_stats(&mut output.annotations);
-        Answer::annotated(&output.annotations, |out| {
+        let mut written = Ok(());
+        let answer = Answer::annotated(&output.annotations, |out| {
             out.begin_object();
             out.string_field("resultType", results::result_type(&output.value));
             out.key("result");
-            results::write_value(out, &output.value);
+            written = results::write_value(out, &output.value, &asked.interrupt);
             if !self.stats.is_empty() {
                 out.key("stats");
-                write_stats(out, &output.stats, asked_at.elapsed());
+                write_stats(out, &output.stats, asked_at.elapsed(), self.stats == "all");
             }
             out.end_object();
-        })
+        });
+        written?;
+        Ok(answer)
     }
 
     fn truncate(&self, output: &mut QueryOutput) {
@@ -157,9 +166,9 @@ fn truncate<T>(list: &mut Vec<T>, limit: usize) -> usize {
     length
 }
 
-/// What the query cost, in seconds and samples. Everything but the evaluation itself counts as
-/// waiting in the queue.
-fn write_stats(out: &mut JsonWriter, stats: &QueryStats, total: Duration) {
+/// What the query cost, in seconds and samples; by step, too, when `all` is asked for. Everything
+/// but the evaluation itself counts as waiting in the queue.
+fn write_stats(out: &mut JsonWriter, stats: &QueryStats, total: Duration, all: bool) {
     let eval = stats.eval_time.as_secs_f64();
     let total = total.as_secs_f64().max(eval);
     let timings = [
@@ -180,14 +189,34 @@ fn write_stats(out: &mut JsonWriter, stats: &QueryStats, total: Duration) {
     out.end_object();
     out.key("samples");
     out.begin_object();
-    for (name, count) in [
-        ("totalQueryableSamples", stats.samples_total),
-        ("samplesRead", stats.samples_total),
-        ("peakSamples", stats.samples_peak),
-    ] {
-        out.key(name);
-        out.unsigned(count);
+    let looked_at = stats.steps.iter().map(|(time, looked_at, _)| (*time, *looked_at));
+    write_counts(out, "totalQueryableSamples", looked_at, all);
+    let read = stats.steps.iter().map(|(time, _, read)| (*time, *read));
+    write_counts(out, "samplesRead", read, all);
+    out.key("peakSamples");
+    out.unsigned(stats.samples_peak);
+    out.end_object();
+    out.end_object();
+}
+
+/// Samples by step, if `all` is wanted, and their sum.
+fn write_counts(
+    out: &mut JsonWriter,
+    name: &str,
+    steps: impl Iterator<Item = (Timestamp, u64)> + Clone,
+    all: bool,
+) {
+    if all {
+        out.key(&format!("{name}PerStep"));
+        out.begin_array();
+        for (time, count) in steps.clone() {
+            out.begin_array();
+            out.float(time.0 as f64 / 1000.0);
+            out.unsigned(count);
+            out.end_array();
+        }
+        out.end_array();
     }
-    out.end_object();
-    out.end_object();
+    out.key(name);
+    out.unsigned(steps.map(|(_, count)| count).sum());
 }

@@ -30,8 +30,8 @@ pub async fn explain(State(state): State<HttpState>, params: Params) -> Result<A
     let asked_at = Instant::now();
     let patience = common.patience(&state);
     state
-        .run_query(patience, move |state, cancel| {
-            let options = common.options(patience.saturating_sub(asked_at.elapsed()), cancel);
+        .run_query(patience, move |state, asked| {
+            let options = common.options(patience.saturating_sub(asked_at.elapsed()), asked);
             let stopwatch = || asked_at.elapsed();
             let tree =
                 state.engine().explain(state.source(), &text, times, &options, &stopwatch)?;

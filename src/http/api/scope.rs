@@ -1,6 +1,6 @@
 //! What the endpoints about series and labels share: time range, `match[]` and `limit`.
 
-use crate::model::{Matcher, Selector, Timestamp};
+use crate::model::{Interrupt, Matcher, Selector, Timestamp};
 use crate::promql::Annotations;
 
 use super::super::answer::{Answer, TRUNCATED};
@@ -37,8 +37,9 @@ impl Scope {
     }
 
     /// One selector for each matcher set; one without matchers when there is none.
-    pub fn selectors(&self) -> Vec<Selector<'_>> {
-        let selector = |matchers| Selector { matchers, start: self.start, end: self.end };
+    pub fn selectors<'a>(&'a self, interrupt: &'a Interrupt) -> Vec<Selector<'a>> {
+        let (start, end) = (self.start, self.end);
+        let selector = |matchers| Selector { matchers, start, end, interrupt };
         if self.matcher_sets.is_empty() {
             return vec![selector(&[])];
         }
@@ -46,17 +47,31 @@ impl Scope {
     }
 
     /// The answer with the elements of `list`, cut at the limit.
-    pub fn answer<T>(&self, mut list: Vec<T>, write: impl Fn(&mut JsonWriter, &T)) -> Answer {
+    ///
+    /// # Errors
+    /// Interrupted.
+    pub fn answer<T>(
+        &self,
+        mut list: Vec<T>,
+        interrupt: &Interrupt,
+        write: impl Fn(&mut JsonWriter, &T),
+    ) -> Result<Answer, ApiError> {
         let mut notes = Annotations::default();
         if let Some(limit) = self.limit.filter(|limit| list.len() > *limit) {
             list.truncate(limit);
             notes.warnings.push(TRUNCATED.to_owned());
         }
-        Answer::annotated(&notes, |out| {
+        let mut written = Ok(());
+        let answer = Answer::annotated(&notes, |out| {
             out.begin_array();
-            list.iter().for_each(|element| write(out, element));
+            written = list.iter().enumerate().try_for_each(|(index, element)| {
+                write(out, element);
+                interrupt.check_at(index)
+            });
             out.end_array();
-        })
+        });
+        written?;
+        Ok(answer)
     }
 }
 

@@ -18,10 +18,11 @@ pub async fn series(State(state): State<HttpState>, params: Params) -> Result<An
     }
     let scope = Scope::parse(&params).map_err(name_match)?;
     state
-        .run(move |state| {
-            let found =
-                union(&scope.selectors(), |selector| label_sets(state, selector, scope.limit))?;
-            Ok(scope.answer(found, write_labels))
+        .run_read(move |state, interrupt| {
+            let found = union(&scope.selectors(interrupt), |selector| {
+                label_sets(state, selector, scope.limit)
+            })?;
+            scope.answer(found, interrupt, write_labels)
         })
         .await
 }
@@ -42,5 +43,10 @@ fn label_sets(
 ) -> Result<Vec<Labels>, ApiError> {
     let set = state.source().select(selector)?;
     let wanted = limit.map_or(set.len(), |limit| set.len().min(limit.saturating_add(1)));
-    Ok((0..wanted).map(|index| set.labels(index).clone()).collect())
+    (0..wanted)
+        .map(|index| {
+            selector.interrupt.check_at(index)?;
+            Ok(set.labels(index).clone())
+        })
+        .collect()
 }

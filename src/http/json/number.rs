@@ -32,11 +32,15 @@ pub fn push_general(out: &mut Vec<u8>, value: f64) {
 
 /// Appends the shortest decimal that reads back the same, never with an exponent.
 pub fn push_plain(out: &mut Vec<u8>, value: f64) {
-    if value.is_finite() {
-        push_formatted(out, format_args!("{value}"));
-    } else {
-        push_special(out, value);
+    if !value.is_finite() {
+        return push_special(out, value);
     }
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format_finite(value);
+    if text.contains('e') {
+        return push_formatted(out, format_args!("{value}"));
+    }
+    out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
 }
 
 /// Appends `d.ddde+XX` with at least two digits of exponent.
@@ -130,6 +134,7 @@ fn push_formatted(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn text(push: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -159,6 +164,16 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(text(|out| push_value(out, value)), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn plain_values_are_those_of_the_standard_library(bits in any::<u64>(), digits in -1e9f64..1e9) {
+            let short = (digits * 1e3).round() / 1e3;
+            for value in [f64::from_bits(bits), digits, short].into_iter().filter(|v| v.is_finite()) {
+                prop_assert_eq!(text(|out| push_plain(out, value)), value.to_string());
+            }
         }
     }
 

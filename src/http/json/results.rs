@@ -1,6 +1,6 @@
 //! Query results, histograms, label sets and exemplars as JSON.
 
-use crate::model::{Exemplar, FloatHistogram, Labels};
+use crate::model::{Exemplar, FloatHistogram, Interrupt, Interrupted, Labels};
 use crate::promql::{MatrixSeries, PointValue, Value, VectorSample};
 
 use super::number;
@@ -18,7 +18,14 @@ pub fn result_type(value: &Value) -> &'static str {
 }
 
 /// The `result` of a value.
-pub fn write_value(out: &mut JsonWriter, value: &Value) {
+///
+/// # Errors
+/// Interrupted; what was written is no use.
+pub fn write_value(
+    out: &mut JsonWriter,
+    value: &Value,
+    interrupt: &Interrupt,
+) -> Result<(), Interrupted> {
     match value {
         Value::Scalar { timestamp, value } => {
             let mut text = Vec::with_capacity(24);
@@ -28,15 +35,22 @@ pub fn write_value(out: &mut JsonWriter, value: &Value) {
         Value::String { timestamp, value } => write_single(out, *timestamp, value),
         Value::Vector(samples) => {
             out.begin_array();
-            samples.iter().for_each(|sample| write_sample(out, sample));
+            for (index, sample) in samples.iter().enumerate() {
+                interrupt.check_at(index)?;
+                write_sample(out, sample);
+            }
             out.end_array();
         }
         Value::Matrix(series) => {
             out.begin_array();
-            series.iter().for_each(|series| write_series(out, series));
+            for series in series {
+                interrupt.check()?;
+                write_series(out, series);
+            }
             out.end_array();
         }
     }
+    Ok(())
 }
 
 /// A label set as an object.
@@ -155,6 +169,10 @@ mod tests {
 
     use super::*;
 
+    fn whole(out: &mut JsonWriter, value: &Value) {
+        write_value(out, value, Interrupt::never()).expect("never interrupted");
+    }
+
     fn written(write: impl FnOnce(&mut JsonWriter)) -> String {
         let mut writer = JsonWriter::new();
         write(&mut writer);
@@ -168,9 +186,9 @@ mod tests {
     #[test]
     fn scalars_and_strings_are_pairs() {
         let scalar = Value::Scalar { timestamp: 1100, value: 1e21 };
-        assert_eq!(written(|w| write_value(w, &scalar)), r#"[1.1,"1000000000000000000000"]"#);
+        assert_eq!(written(|w| whole(w, &scalar)), r#"[1.1,"1000000000000000000000"]"#);
         let text = Value::String { timestamp: 4000, value: "a\"b".into() };
-        assert_eq!(written(|w| write_value(w, &text)), r#"[4,"a\"b"]"#);
+        assert_eq!(written(|w| whole(w, &text)), r#"[4,"a\"b"]"#);
     }
 
     #[test]
@@ -181,7 +199,7 @@ mod tests {
             value: PointValue::Float(f64::INFINITY),
         };
         assert_eq!(
-            written(|w| write_value(w, &Value::Vector(vec![sample]))),
+            written(|w| whole(w, &Value::Vector(vec![sample]))),
             r#"[{"metric":{"a":"1","b":"2"},"value":[1.100,"+Inf"]}]"#
         );
         let series = MatrixSeries {
@@ -193,8 +211,8 @@ mod tests {
             r#"[{"metric":{},"values":[[0,"1"],[0.500,"-0.5"]],"#,
             r#""histograms":[[1,{"count":"0","sum":"0"}]]}]"#
         );
-        assert_eq!(written(|w| write_value(w, &Value::Matrix(vec![series]))), expected);
-        assert_eq!(written(|w| write_value(w, &Value::Vector(Vec::new()))), "[]");
+        assert_eq!(written(|w| whole(w, &Value::Matrix(vec![series]))), expected);
+        assert_eq!(written(|w| whole(w, &Value::Vector(Vec::new()))), "[]");
     }
 
     #[test]

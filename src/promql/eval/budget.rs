@@ -1,12 +1,13 @@
 //! What a query may use: samples in memory, time, and the patience of who asked.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::model::{Clock, Timestamp};
+use crate::model::{Interrupt, Timestamp};
 
 use super::super::engine::{EngineOptions, QueryOptions};
 use super::super::error::QueryError;
+use super::tally::Tally;
 
 /// The budget of one query. Counters are atomic because batches of series are evaluated in
 /// parallel; they are touched once a batch.
@@ -15,40 +16,40 @@ pub(crate) struct Budget {
     samples_max: u64,
     held: AtomicU64,
     peak: AtomicU64,
-    total: AtomicU64,
+    total: Arc<AtomicU64>,
     started: Timestamp,
-    deadline: Timestamp,
-    clock: Arc<dyn Clock>,
-    cancel: Option<Arc<AtomicBool>>,
+    interrupt: Interrupt,
+    /// Samples by step of the evaluation under way, if they are asked for. Locked once a batch.
+    tally: Option<Mutex<Tally>>,
 }
 
 impl Budget {
     /// A fresh budget; time runs from now on.
-    pub(crate) fn new(engine: &EngineOptions, options: &QueryOptions) -> Budget {
+    pub(crate) fn new(engine: &EngineOptions, options: &QueryOptions, steps: usize) -> Budget {
         let timeout = options.timeout.map_or(engine.timeout, |t| t.min(engine.timeout));
         let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
         let started = engine.clock.now();
+        let deadline = started.saturating_add(timeout_ms);
+        let cancel = options.cancel.clone();
         Budget {
             samples_max: engine.samples_max,
             held: AtomicU64::new(0),
             peak: AtomicU64::new(0),
-            total: AtomicU64::new(0),
+            total: options.looked_at.clone().unwrap_or_default(),
             started,
-            deadline: started.saturating_add(timeout_ms),
-            clock: Arc::clone(&engine.clock),
-            cancel: options.cancel.clone(),
+            interrupt: Interrupt::new(cancel, deadline, Arc::clone(&engine.clock)),
+            tally: options.by_step.then(|| Mutex::new(Tally::new(steps))),
         }
     }
 
     /// Fails when the query took too long or nobody waits for it.
     pub(crate) fn check(&self) -> Result<(), QueryError> {
-        if self.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-            return Err(QueryError::Canceled("query was canceled in expression evaluation".into()));
-        }
-        if self.clock.now() > self.deadline {
-            return Err(QueryError::Timeout("query timed out in expression evaluation".into()));
-        }
-        Ok(())
+        self.interrupt.check().map_err(QueryError::from)
+    }
+
+    /// What says that the query took too long or nobody waits for it.
+    pub(crate) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
     }
 
     /// Counts `samples` as held in memory.
@@ -72,6 +73,25 @@ impl Budget {
         self.total.fetch_add(samples, Ordering::Relaxed);
     }
 
+    /// Whether samples are counted by step.
+    pub(crate) fn tallies(&self) -> bool {
+        self.tally.is_some()
+    }
+
+    /// The samples by step of the evaluation under way.
+    pub(crate) fn tally(&self) -> Option<MutexGuard<'_, Tally>> {
+        self.tally.as_ref().map(|tally| tally.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs `evaluate` on another grid of `steps`; gives what was counted on it, too.
+    pub(crate) fn apart<T>(&self, steps: usize, evaluate: impl FnOnce() -> T) -> (T, Tally) {
+        let swap = |new| self.tally().map(|mut tally| std::mem::replace(&mut *tally, new));
+        let outer = swap(Tally::new(if self.tallies() { steps } else { 0 }));
+        let result = evaluate();
+        let inner = outer.and_then(swap).unwrap_or_default();
+        (result, inner)
+    }
+
     /// When the query began.
     pub(crate) fn started(&self) -> Timestamp {
         self.started
@@ -92,6 +112,7 @@ impl Budget {
 mod tests {
     use super::*;
     use crate::model::ManualClock;
+    use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
     #[test]
@@ -105,7 +126,7 @@ mod tests {
             cancel: Some(cancel.clone()),
             ..QueryOptions::default()
         };
-        let budget = Budget::new(&engine, &options);
+        let budget = Budget::new(&engine, &options, 1);
         assert!(budget.hold(10).is_ok() && budget.check().is_ok());
         assert!(matches!(
             budget.hold(1),

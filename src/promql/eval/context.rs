@@ -1,7 +1,8 @@
 //! What every part of one query's evaluation knows: the source, the options, the query's own time
 //! range, and the budget.
 
-use crate::model::SeriesSource;
+use crate::model::limits::QUERY_SERIES_MAX;
+use crate::model::{Matcher, Selector, SeriesSet, SeriesSource, Timestamp};
 
 use super::super::ast::{
     AtModifier, BinaryOp, DurationExpr, DurationSpec, Expr, Span, Subquery, VectorSelector,
@@ -64,10 +65,29 @@ impl<'a> Context<'a> {
             query_start: start,
             query_end: end,
             query_step: step,
-            budget: Budget::new(engine, options),
+            budget: Budget::new(engine, options, steps_of((start, end, step))),
             totals_only: hints::totals_only(expr),
             pool: engine.pool.as_deref(),
         }
+    }
+
+    /// The series that match, with samples between the bounds (ms, inclusive).
+    pub(crate) fn select(
+        &self,
+        matchers: &[Matcher],
+        (start, end): (i64, i64),
+    ) -> Result<Box<dyn SeriesSet>, QueryError> {
+        let interrupt = self.budget.interrupt();
+        let (start, end) = (Timestamp(start), Timestamp(end));
+        let set = self.source.select(&Selector { matchers, start, end, interrupt })?;
+        self.budget.check()?;
+        if set.len() > QUERY_SERIES_MAX {
+            return Err(QueryError::Execution(format!(
+                "a selector matches {} series, a query may read {QUERY_SERIES_MAX} of one",
+                set.len()
+            )));
+        }
+        Ok(set)
     }
 
     /// Offset and `@` of a selector.
@@ -166,6 +186,11 @@ impl<'a> Context<'a> {
             DurationExpr::Paren(inner, _) => self.seconds(inner)?,
         })
     }
+}
+
+/// Number of steps of a query; a step of 0 is an instant query's.
+fn steps_of((start, end, step): (i64, i64, i64)) -> usize {
+    if step == 0 { 1 } else { Grid::new(start, end, step).steps }
 }
 
 /// Go's `time.Duration` holds no more seconds; longer ones are refused as there.

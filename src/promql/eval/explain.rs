@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Selector, SeriesData, SeriesSource, Timestamp};
+use crate::model::{SeriesData, SeriesSource};
 
 use super::super::annotations::Notes;
 use super::super::ast::{Expr, MatrixSelector, ValueType};
@@ -122,16 +122,12 @@ fn raw(
     let shift = context.shift(&selector.vector)?;
     let range = context.range_ms(&selector.range)?;
     let reach = Reach::new(grid, shift.offset, shift.at);
-    let (start, end) = reach.wide_bounds(range, (0, 0));
-    let matchers = &selector.vector.matchers;
-    let bounds = Selector { matchers, start: Timestamp(start), end: Timestamp(end) };
-    let failed = |error: crate::model::SourceError| QueryError::Source(error.to_string());
-    let set = context.source.select(&bounds).map_err(failed)?;
+    let set = context.select(&selector.vector.matchers, reach.wide_bounds(range, (0, 0)))?;
     let (mut series, mut points) = (0, 0);
     let mut data = SeriesData::default();
     for index in 0..set.len() {
         context.budget.check()?;
-        set.read(index, &mut data).map_err(failed)?;
+        set.read(index, &mut data)?;
         context.budget.looked_at(data.len() as u64);
         series += u64::from(!data.is_empty());
         points += data.len() as u64;
@@ -142,7 +138,7 @@ fn raw(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Labels;
+    use crate::model::{Labels, Timestamp};
     use crate::promql::Engine;
     use crate::promql::memory::{MemorySample, MemorySource, MemoryValue};
 

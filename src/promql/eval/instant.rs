@@ -169,6 +169,10 @@ fn smooth_histogram(
         return Some(from);
     }
     let (to_time, to) = point(at);
+    // Also where a reset would keep them apart.
+    if !told.same_kind([&from, &to]) {
+        return None;
+    }
     let is_gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
     let counter = !is_gauge(&from) || !is_gauge(&to);
     match interpolate((from_time, &from), (to_time, &to), time, counter) {

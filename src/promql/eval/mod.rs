@@ -8,6 +8,7 @@
 
 pub(crate) mod accumulate;
 mod aggregate;
+pub(crate) mod alignment;
 pub(crate) mod block;
 mod budget;
 pub(crate) mod context;
@@ -22,6 +23,7 @@ pub(crate) mod pipeline;
 mod rowmap;
 mod select;
 mod sets;
+pub(crate) mod tally;
 mod vector;
 pub(crate) mod window;
 
@@ -100,6 +102,11 @@ fn output(
         samples_total: context.budget.total(),
         samples_peak: context.budget.peak(),
         eval_time: std::time::Duration::from_millis(elapsed.max(0) as u64),
+        steps: context.budget.tally().map_or_else(Vec::new, |tally| {
+            let counts = tally.looked_at.iter().zip(&tally.read);
+            let times = (0..).map(|step| context.query_start + context.query_step * step);
+            times.zip(counts).map(|(ms, (seen, read))| (Timestamp(ms), *seen, *read)).collect()
+        }),
     };
     QueryOutput { value, annotations: notes.render(text), stats }
 }
@@ -215,7 +222,13 @@ pub(crate) fn vector(
         return Ok(Block::default());
     }
     if grid.steps > 1 && invariant::is_invariant(expr) {
-        let mut block = vector::evaluate(context, expr, Grid::once(grid.start), notes)?;
+        let once = || vector::evaluate(context, expr, Grid::once(grid.start), notes);
+        let (block, inner) = context.budget.apart(1, once);
+        let mut block = block?;
+        if let Some(mut tally) = context.budget.tally() {
+            (0..grid.steps).for_each(|step| tally.add(step, inner.total(), 0));
+            tally.add(0, 0, inner.total_read());
+        }
         context.budget.hold(block.rows.len() as u64 * (grid.steps as u64 - 1))?;
         block.rows.iter_mut().for_each(|row| row.repeat(grid.steps));
         return Ok(block);

@@ -20,6 +20,7 @@ use super::grid::{Grid, Reach};
 use super::hints;
 use super::instant::{self, Show};
 use super::rowmap::RowMap;
+use super::tally::Tally;
 use super::window::{RangeCall, RangeFunction, RangeRow, drop_stale};
 
 /// Series evaluated by one task: enough to pay for handing it to a thread.
@@ -71,6 +72,7 @@ struct BatchReport {
     notes: Notes,
     looked_at: u64,
     read: u64,
+    tally: Option<Tally>,
 }
 
 impl Pipeline {
@@ -106,6 +108,9 @@ impl Pipeline {
             let count = wave.min(self.len() - first);
             for report in self.evaluate(context, first, &mut rows[..count])? {
                 context.budget.looked_at(report.looked_at);
+                if let (Some(mut tally), Some(counted)) = (context.budget.tally(), &report.tally) {
+                    tally.merge(counted);
+                }
                 notes.merge(report.notes);
             }
             rows[..count].iter_mut().try_for_each(&mut take)?;
@@ -160,7 +165,8 @@ impl Pipeline {
         first: usize,
         rows: &mut [Row],
     ) -> Result<BatchReport, QueryError> {
-        let mut report = BatchReport::default();
+        let tally = context.budget.tallies().then(|| Tally::new(self.steps));
+        let mut report = BatchReport { tally, ..BatchReport::default() };
         let mut data = SeriesData::default();
         for (at, row) in rows.iter_mut().enumerate() {
             context.budget.check()?;
@@ -187,6 +193,9 @@ impl Pipeline {
         match &self.base {
             Base::Instant(reach, show) => {
                 report.looked_at += instant::fill(data, *reach, context.lookback_ms, *show, row);
+                if let Some(tally) = &mut report.tally {
+                    tally.instant(row, *show);
+                }
             }
             Base::Smoothed(reach, span) => {
                 drop_stale(data);
@@ -196,6 +205,9 @@ impl Pipeline {
             }
             Base::Range(function, call) => {
                 drop_stale(data);
+                if let Some(tally) = &mut report.tally {
+                    tally.windows(call, data, matches!(self.input, Input::Series(_)));
+                }
                 let labels = row.labels.clone();
                 let mut range = RangeRow {
                     call,
@@ -222,7 +234,7 @@ impl Pipeline {
     fn read(&self, index: usize, data: &mut SeriesData, row: &mut Row) -> Result<(), QueryError> {
         match &self.input {
             Input::Series(set) => {
-                set.read(index, data).map_err(|e| QueryError::Source(e.to_string()))?;
+                set.read(index, data)?;
                 row.reset(set.labels(index).clone(), self.steps);
             }
             Input::Rows(block, grid) => {

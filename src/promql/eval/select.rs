@@ -1,8 +1,9 @@
 //! From selectors, range functions and row-wise operations to pipelines; and the range vectors
 //! themselves, which only an instant query can show.
 
-use crate::model::limits::QUERY_SERIES_MAX;
-use crate::model::{Selector, SeriesData, SeriesSet, Timestamp};
+use thread_local::ThreadLocal;
+
+use crate::model::SeriesData;
 
 use super::super::annotations::Notes;
 use super::super::ast::{
@@ -18,7 +19,7 @@ use super::instant::Show;
 use super::pipeline::{Base, Input, Pipeline, pins_name};
 use super::rowmap::{RowMap, ScalarOperand};
 use super::window::{RangeCall, RangeFunction, drop_stale, margins};
-use super::{finish_matrix, not_supported, scalar, vector};
+use super::{finish_matrix, not_supported, scalar, tally, vector};
 
 /// The pipeline that evaluates `expr`; `None` when it is no chain of row-wise operations over a
 /// selector.
@@ -148,7 +149,8 @@ fn instant_pipeline(
     let reach = Reach::new(grid, offset, at);
     let smoothed = selector.edge == EdgeMode::Smoothed && show == Show::Value;
     let after = if smoothed { context.lookback_ms } else { 0 };
-    let set = series(context, selector, reach.wide_bounds(context.lookback_ms, (0, after)))?;
+    let bounds = reach.wide_bounds(context.lookback_ms, (0, after));
+    let set = context.select(&selector.matchers, bounds)?;
     let base =
         if smoothed { Base::Smoothed(reach, selector.span) } else { Base::Instant(reach, show) };
     Ok(Pipeline {
@@ -160,25 +162,6 @@ fn instant_pipeline(
         detects_resets: context.totals_only.contains(&selector.span),
         name_pinned: pins_name(&selector.matchers),
     })
-}
-
-/// The series of a selector with samples between the bounds (ms, inclusive).
-fn series(
-    context: &Context<'_>,
-    selector: &VectorSelector,
-    (start, end): (i64, i64),
-) -> Result<Box<dyn SeriesSet>, QueryError> {
-    let selector =
-        Selector { matchers: &selector.matchers, start: Timestamp(start), end: Timestamp(end) };
-    let set = context.source.select(&selector).map_err(|e| QueryError::Source(e.to_string()))?;
-    context.budget.check()?;
-    if set.len() > QUERY_SERIES_MAX {
-        return Err(QueryError::Execution(format!(
-            "a selector matches {} series, a query may read {QUERY_SERIES_MAX} of one",
-            set.len()
-        )));
-    }
-    Ok(set)
 }
 
 /// The pipeline of a range function over the range vector among the arguments of `call`.
@@ -200,8 +183,10 @@ pub(super) fn range_pipeline(
         argument => argument.span(),
     });
     let lookback = context.lookback_ms;
-    let with =
-        |reach, range, edge| RangeCall { grid, reach, range, params, first_arg, edge, lookback };
+    let with = |reach, range, edge| {
+        let alignments = ThreadLocal::new();
+        RangeCall { grid, reach, range, params, first_arg, edge, lookback, alignments }
+    };
     match matrix {
         Some(Expr::MatrixSelector(selector)) => {
             check_edge(selector, call.function.name)?;
@@ -210,7 +195,7 @@ pub(super) fn range_pipeline(
             let reach = Reach::new(grid, offset, at);
             let edge = selector.vector.edge;
             let bounds = reach.wide_bounds(range, margins(edge, lookback));
-            let set = series(context, &selector.vector, bounds)?;
+            let set = context.select(&selector.vector.matchers, bounds)?;
             Ok(Pipeline {
                 input: Input::Series(set),
                 base: Base::Range(function, with(reach, range, edge)),
@@ -226,10 +211,16 @@ pub(super) fn range_pipeline(
             let offset = context.offset(&subquery.offset)?;
             let reach = Reach::new(grid, offset, context.at(subquery.at));
             let inner = context.subquery_grid(subquery, grid)?;
-            let block = vector(context, &subquery.expr, inner, notes)?;
+            let evaluate = || vector(context, &subquery.expr, inner, notes);
+            let (block, counted) = context.budget.apart(inner.steps, evaluate);
+            let block = block?;
+            let call = with(reach, range, EdgeMode::Plain);
+            if let Some(mut tally) = context.budget.tally() {
+                tally.absorb_subquery(&counted, inner, &call);
+            }
             Ok(Pipeline {
                 input: Input::Rows(block, inner),
-                base: Base::Range(function, with(reach, range, EdgeMode::Plain)),
+                base: Base::Range(function, call),
                 maps: Vec::new(),
                 steps: grid.steps,
                 drops_name,
@@ -267,8 +258,12 @@ pub(crate) fn matrix(
         Expr::MatrixSelector(selector) => raw_samples(context, selector, grid),
         Expr::Subquery(subquery) => {
             let inner = context.subquery_grid(subquery, grid)?;
-            let block = vector(context, &subquery.expr, inner, notes)?;
-            finish_matrix(context, block, inner)
+            let evaluate = || vector(context, &subquery.expr, inner, notes);
+            let (block, counted) = context.budget.apart(inner.steps, evaluate);
+            if let Some(mut tally) = context.budget.tally() {
+                tally.add(0, counted.total(), counted.total_read());
+            }
+            finish_matrix(context, block?, inner)
         }
         _ => Err(not_supported("range vector expression")),
     }
@@ -284,18 +279,23 @@ fn raw_samples(
     let edge = selector.vector.edge;
     let reach = Reach::new(grid, offset, at);
     let bounds = reach.wide_bounds(range, margins(edge, context.lookback_ms));
-    let set = series(context, &selector.vector, bounds)?;
+    let set = context.select(&selector.vector.matchers, bounds)?;
     let mut result = Vec::new();
     let mut data = SeriesData::default();
     for index in 0..set.len() {
         context.budget.check()?;
-        set.read(index, &mut data).map_err(|e| QueryError::Source(e.to_string()))?;
+        set.read(index, &mut data)?;
         drop_stale(&mut data);
         context.budget.hold(data.len() as u64)?;
         context.budget.looked_at(data.len() as u64);
         let mut series = matrix_series(set.labels(index).clone(), &data);
         if edge != EdgeMode::Plain {
             extend(&mut series, &data, (reach.end(0) - range, reach.end(0)), edge)?;
+        }
+        if let Some(mut tally) = context.budget.tally() {
+            let histograms = series.histograms.iter().map(|(_, histogram)| tally::size(histogram));
+            let samples = series.floats.len() as u64 + histograms.sum::<u64>();
+            tally.add(0, samples, samples);
         }
         if !series.floats.is_empty() || !series.histograms.is_empty() {
             result.push(series);

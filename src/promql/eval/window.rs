@@ -1,6 +1,10 @@
 //! Range functions: one series in, one row out, the window sliding over the series' columns with
 //! two moving indices.
 
+use std::cell::RefCell;
+
+use thread_local::ThreadLocal;
+
 use crate::model::source::HistogramPoint;
 use crate::model::{Labels, SeriesData, is_stale_nan};
 
@@ -8,6 +12,7 @@ use super::super::annotations::Notes;
 use super::super::ast::{EdgeMode, Span};
 use super::super::error::QueryError;
 use super::super::features::Features;
+use super::alignment::Alignments;
 use super::block::{Row, SharedHistogram};
 use super::budget::Budget;
 use super::grid::{Grid, Reach};
@@ -35,6 +40,8 @@ pub(crate) struct RangeCall {
     pub(crate) edge: EdgeMode,
     /// How far an extended window reaches over its edges, in ms.
     pub(crate) lookback: i64,
+    /// What threads found out about the timestamps of series.
+    pub(crate) alignments: ThreadLocal<RefCell<Alignments>>,
 }
 
 impl RangeCall {
@@ -172,14 +179,17 @@ impl RangeRow<'_> {
 
 /// Two indices that only move forward.
 #[derive(Default)]
-struct Slider {
-    from: usize,
-    to: usize,
+pub(super) struct Slider {
+    /// Index of the first sample within.
+    pub(super) from: usize,
+    /// Index of the first one after them.
+    pub(super) to: usize,
 }
 
 impl Slider {
+    /// Moves on to the samples with `start < time <= end`.
     #[inline]
-    fn slide(&mut self, start: i64, end: i64, len: usize, time: impl Fn(usize) -> i64) {
+    pub(super) fn slide(&mut self, start: i64, end: i64, len: usize, time: impl Fn(usize) -> i64) {
         while self.to < len && time(self.to) <= end {
             self.to += 1;
         }
@@ -188,7 +198,7 @@ impl Slider {
         }
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.to - self.from
     }
 }

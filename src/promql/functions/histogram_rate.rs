@@ -91,7 +91,7 @@ impl Told<'_> {
     }
 
     /// Whether all histograms have the same kind of buckets; tells if not.
-    pub(super) fn same_kind<'h>(
+    pub(crate) fn same_kind<'h>(
         &mut self,
         histograms: impl IntoIterator<Item = &'h FloatHistogram>,
     ) -> bool {

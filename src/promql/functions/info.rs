@@ -7,7 +7,7 @@
 use hashbrown::{HashMap, HashSet};
 
 use crate::model::labels::METRIC_NAME;
-use crate::model::{Labels, MatchOp, Matcher, Selector, SeriesData, Timestamp};
+use crate::model::{Labels, MatchOp, Matcher, SeriesData};
 
 use super::super::annotations::Notes;
 use super::super::ast::{AtModifier, Call, Expr};
@@ -144,21 +144,20 @@ impl Sources {
     ) -> Result<Sources, QueryError> {
         let mut sources = Sources { labels: Vec::new(), times: Vec::new(), groups: HashMap::new() };
         let Some(matchers) = selector(wanted, base) else { return Ok(sources) };
-        let (start, end) = reach.bounds(context.lookback_ms);
-        let selector =
-            Selector { matchers: &matchers, start: Timestamp(start), end: Timestamp(end) };
-        let set =
-            context.source.select(&selector).map_err(|e| QueryError::Source(e.to_string()))?;
+        let set = context.select(&matchers, reach.bounds(context.lookback_ms))?;
         let mut data = SeriesData::default();
         for index in 0..set.len() {
             context.budget.check()?;
-            set.read(index, &mut data).map_err(|e| QueryError::Source(e.to_string()))?;
+            set.read(index, &mut data)?;
             let mut row = Row::new(set.labels(index).clone(), steps);
             instant::fill(&data, reach, context.lookback_ms, Show::Value, &mut row);
             if !row.histograms.is_empty() {
                 return Err(QueryError::Execution("info sample should be float".to_owned()));
             }
             let seen = instant::fill(&data, reach, context.lookback_ms, Show::Timestamp, &mut row);
+            if let Some(mut tally) = context.budget.tally() {
+                tally.instant(&row, Show::Timestamp);
+            }
             context.budget.looked_at(seen);
             context.budget.hold(steps as u64)?;
             sources.add(row);

@@ -32,7 +32,7 @@ pub(crate) fn min(a: f64, b: f64) -> f64 {
     }
 }
 
-/// The quantile of `values`, which are sorted here (NaN first), by linear interpolation.
+/// The quantile of `values` (NaN are the least), by linear interpolation; their order is changed.
 pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
@@ -43,15 +43,17 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(|a, b| {
+    let order = |a: &f64, b: &f64| {
         b.is_nan().cmp(&a.is_nan()).then(a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))
-    });
+    };
     let last = values.len() - 1;
     let rank = q * last as f64;
     let lower = (rank.floor().max(0.0) as usize).min(last);
-    let upper = (lower + 1).min(last);
     let weight = rank - rank.floor();
-    values[lower] * (1.0 - weight) + values[upper] * weight
+    let (_, low, above) = values.select_nth_unstable_by(lower, order);
+    let low = *low;
+    let high = above.iter().copied().min_by(order).unwrap_or(low);
+    low * (1.0 - weight) + high * weight
 }
 
 /// Digits without trailing zeros and the decimal exponent of the first one.
@@ -143,6 +145,7 @@ mod tests {
         let mut values = [3.0, 1.0, 2.0];
         assert_eq!(quantile(0.5, &mut values), 2.0);
         assert_eq!(quantile(0.25, &mut values), 1.5);
+        assert_eq!([0.0, 0.75, 1.0].map(|q| quantile(q, &mut values)), [1.0, 2.5, 3.0]);
         assert_eq!(quantile(-0.1, &mut values), f64::NEG_INFINITY);
         assert!(quantile(f64::NAN, &mut values).is_nan());
     }

@@ -7,6 +7,7 @@ use crate::model::{FloatHistogram, SeriesData};
 use super::super::annotations::{Detail, mixed_range, overlapping_start};
 use super::super::ast::EdgeMode;
 use super::super::error::QueryError;
+use super::super::eval::alignment::Edges;
 use super::super::eval::window::{Point, RangeRow, Window};
 use super::histogram_rate::{Histograms, Told};
 use super::{extended, histogram_rate};
@@ -58,10 +59,14 @@ fn extrapolated(row: &mut RangeRow<'_>, kind: Kind) -> Result<(), QueryError> {
     let use_starts = row.features.use_start_timestamps && kind.counter;
     let starts: &[i64] = if use_starts { &data.start_timestamps } else { &[] };
     let resets = if kind.counter { resets_of(data, starts) } else { Vec::new() };
+    let range_seconds = call.range as f64 / 1000.0;
+    if starts.is_empty() && data.histograms.is_empty() {
+        aligned(row, &resets, kind, range_seconds);
+        return Ok(());
+    }
     let overlaps = overlaps_of(data, starts);
     let mut next_reset = 0;
     let mut histograms = None;
-    let range_seconds = call.range as f64 / 1000.0;
     row.each(|window, notes| {
         if !window.histograms.is_empty() {
             if !window.values.is_empty() {
@@ -135,9 +140,8 @@ impl Samples {
     }
 }
 
-/// The factor that stretches a change between the samples to the window's edges where the samples
-/// come close enough to them (at most 110 % of their average distance), else by half that distance,
-/// and never below the point where a counter was zero: `zero_ratio` of the sampled time before the
+/// The factor that stretches a change between the samples to the window's edges (see [`Edges`]), for
+/// a counter never below the point where it was zero: `zero_ratio` of the sampled time before the
 /// first sample. `None` when there is one sample only.
 #[inline]
 pub(super) fn stretch(
@@ -148,38 +152,51 @@ pub(super) fn stretch(
     range_seconds: f64,
 ) -> Option<f64> {
     let Samples { count, first_time, last_time, start_timestamp } = samples;
-    let mut to_start = (first_time - window.start) as f64 / 1000.0;
-    let mut to_end = (window.end - last_time) as f64 / 1000.0;
-    let mut sampled = (last_time - first_time) as f64 / 1000.0;
-    let average = if count > 1 { sampled / (count - 1) as f64 } else { 0.0 };
-    let threshold = average * 1.1;
+    let mut edges = Edges::new((window.start, window.end), (first_time, last_time), count);
     if samples.started_within(window, kind) {
-        to_start = 0.0;
-        sampled = (last_time - start_timestamp) as f64 / 1000.0;
+        edges.to_start = 0.0;
+        edges.sampled = (last_time - start_timestamp) as f64 / 1000.0;
     } else if count == 1 {
         return None;
-    } else {
-        if to_start >= threshold {
-            to_start = average / 2.0;
+    } else if let (true, Some(ratio)) = (kind.counter, zero_ratio) {
+        edges = edges.not_below_zero(ratio);
+    }
+    Some(edges.factor(kind.per_second.then_some(range_seconds)))
+}
+
+/// As [`extrapolate`] for all windows of a series of floats without start timestamps: everything that
+/// depends on timestamps only is found once for all series that have the same ones.
+fn aligned(row: &mut RangeRow<'_>, resets: &[usize], kind: Kind, range_seconds: f64) {
+    let (data, call) = (row.data, row.call);
+    let per_second = kind.per_second.then_some(range_seconds);
+    let mut alignments = call.alignments.get_or_default().borrow_mut();
+    let alignment = alignments.of(&data.timestamps, call, per_second);
+    row.looked_at += alignment.samples;
+    let mut resets = resets;
+    for (step, out) in alignment.steps.iter().zip(&mut row.out.values) {
+        let (from, last) = (step.from as usize, step.last as usize);
+        if from == last {
+            continue;
         }
-        if kind.counter {
-            let to_zero = zero_ratio.map_or(to_start, |ratio| sampled * ratio);
-            if to_zero < to_start {
-                to_start = to_zero;
+        let (first_value, last_value) = (data.values[from], data.values[last]);
+        let mut change = last_value - first_value;
+        if !resets.is_empty() {
+            let before = resets.iter().take_while(|at| **at <= from).count();
+            resets = &resets[before..];
+            let within = resets.iter().take_while(|at| **at <= last);
+            change = within.fold(change, |change, at| change + data.values[*at - 1]);
+        }
+        let mut factor = step.factor;
+        if kind.counter && change > 0.0 && first_value >= 0.0 {
+            let edges = step.edges;
+            // A ratio of 1 or more comes to no less than the sampled time.
+            let far_from_zero = first_value >= change && edges.to_start <= edges.sampled;
+            if !far_from_zero {
+                factor = edges.not_below_zero(first_value / change).factor(per_second);
             }
         }
+        *out = change * factor;
     }
-    if to_end >= threshold {
-        to_end = average / 2.0;
-    }
-    let mut factor = 1.0;
-    if sampled != 0.0 {
-        factor = (sampled + to_start + to_end) / sampled;
-    }
-    if kind.per_second {
-        factor /= range_seconds;
-    }
-    Some(factor)
 }
 
 /// Indices of samples before which the counter was reset.

@@ -1,6 +1,7 @@
 //! The route as a client sees it, in both forms of an answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -10,7 +11,7 @@ use tower::ServiceExt;
 
 use crate::model::histogram::{Histogram, IntHistogram};
 use crate::model::source::{HistogramPoint, SeriesData};
-use crate::model::stale_nan;
+use crate::model::{SystemClock, stale_nan};
 use crate::remote_read::{RemoteReadState, crc32c, router};
 use crate::runtime::CpuPool;
 
@@ -20,7 +21,7 @@ use super::{Source, floats};
 
 fn state(source: Source) -> RemoteReadState {
     let pool = CpuPool::new("test", 1, 8).expect("a thread");
-    RemoteReadState::new(Arc::new(source), pool)
+    RemoteReadState::new(Arc::new(source), pool, Duration::MAX, Arc::new(SystemClock))
 }
 
 fn query(name: &str, start: i64, end: i64) -> Query {

@@ -66,7 +66,7 @@ impl Receiver {
     fn content(&self) -> Vec<(String, SeriesData)> {
         let matchers = [Matcher::new(MatchOp::NotEqual, "__name__", "").expect("valid")];
         let (start, end) = (Timestamp::MIN, Timestamp::MAX);
-        let selector = Selector { matchers: &matchers, start, end };
+        let selector = Selector::new(&matchers, start, end);
         let set = self.store.source().select(&selector).expect("selected");
         let one = |index: usize| {
             let mut data = SeriesData::default();

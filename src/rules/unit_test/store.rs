@@ -97,7 +97,7 @@ impl TestStore {
 
     /// Every sample, one a line.
     pub fn dump(&self) -> Vec<String> {
-        let everything = Selector { matchers: &[], start: Timestamp::MIN, end: Timestamp::MAX };
+        let everything = Selector::new(&[], Timestamp::MIN, Timestamp::MAX);
         let Ok(found) = self.select(&everything) else { return Vec::new() };
         let mut data = crate::model::SeriesData::default();
         let mut lines = Vec::new();

@@ -23,10 +23,11 @@ use roaring::RoaringBitmap;
 
 use self::series::{EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, WindowCopy};
 use self::shard::{Appended, ByShard, SHARDS, Shard, number_of, shard_of, slot_of};
+use super::error::StorageError;
 use super::index::{LabelIndex, resolve};
 use super::window::{Day, Window};
 use crate::model::source::HistogramPoint;
-use crate::model::{Exemplar, Labels, Matcher, Sample, SeriesEntry};
+use crate::model::{Exemplar, Labels, Sample, Selector, SeriesEntry};
 
 /// All live series.
 #[derive(Debug)]
@@ -90,6 +91,8 @@ pub struct SeriesSnapshot {
     pub labels: Labels,
     /// Its windows that overlap the wanted time.
     pub windows: Vec<WindowCopy>,
+    /// The day in whose partition it was last found, and its id there.
+    pub stored: Option<(Day, u32)>,
 }
 
 impl Default for Head {
@@ -283,23 +286,40 @@ impl Head {
     }
 
     /// Copies of the series that match and of their windows that overlap `start..=end` (ms).
-    pub fn snapshot(&self, matchers: &[Matcher], start: i64, end: i64) -> Vec<SeriesSnapshot> {
-        let numbers = resolve(&*read(&self.index), matchers)
-            .expect("BUG: postings in memory can always be read");
+    ///
+    /// # Errors
+    /// The search is interrupted.
+    pub fn snapshot(&self, selector: &Selector<'_>) -> Result<Vec<SeriesSnapshot>, StorageError> {
+        let (start, end) = (selector.start.0, selector.end.0);
+        let numbers = self.matching(selector)?;
         let shards: Vec<_> = self.shards.iter().map(read).collect();
         let snapshot = |series: u32| {
             let shard = &shards[shard_of(series)];
             let live = shard.get(slot_of(series))?;
             let wanted = live.windows().filter(|(data, _)| data.window.overlaps(start, end));
             let copies = wanted.map(|(data, frozen)| data.copy(shard.blocks(data.window, frozen)));
-            Some(SeriesSnapshot { series, labels: live.labels.clone(), windows: copies.collect() })
+            let stored = live.partition_day != i32::MIN;
+            Some(SeriesSnapshot {
+                series,
+                labels: live.labels.clone(),
+                windows: copies.collect(),
+                stored: stored.then_some((Day(live.partition_day), live.partition_id)),
+            })
         };
-        numbers.iter().filter_map(snapshot).collect()
+        let mut snapshots = Vec::new();
+        for (index, series) in numbers.iter().enumerate() {
+            selector.interrupt.check_at(index)?;
+            snapshots.extend(snapshot(series));
+        }
+        Ok(snapshots)
     }
 
     /// Numbers of the series that match.
-    pub fn matching(&self, matchers: &[Matcher]) -> RoaringBitmap {
-        resolve(&*read(&self.index), matchers).expect("BUG: postings in memory can always be read")
+    ///
+    /// # Errors
+    /// The search is interrupted.
+    pub fn matching(&self, selector: &Selector<'_>) -> Result<RoaringBitmap, StorageError> {
+        resolve(&*read(&self.index), selector.matchers, selector.interrupt)
     }
 
     /// The windows that hold samples, each once.
@@ -523,7 +543,9 @@ mod tests {
         copy.read(&mut data);
         assert_eq!((data.timestamps, data.values), (vec![6], vec![6.0]));
         let parts = |head: &Head| -> Vec<usize> {
-            let snapshot = head.snapshot(&[], i64::MIN, i64::MAX);
+            let snapshot = head
+                .snapshot(&Selector::new(&[], Timestamp::MIN, Timestamp::MAX))
+                .expect("not interrupted");
             snapshot.iter().map(|series| series.windows.len()).collect()
         };
         assert_eq!(parts(&head), [2, 2]);

@@ -101,7 +101,7 @@ impl Postings for LabelIndex {
         &self,
         name: &str,
         prefix: &str,
-        accept: &mut dyn FnMut(&str) -> bool,
+        accept: &mut dyn FnMut(&str) -> Result<bool, StorageError>,
     ) -> Result<RoaringBitmap, StorageError> {
         let mut union = RoaringBitmap::new();
         let Some(values) = self.names.get(name) else { return Ok(union) };
@@ -110,7 +110,7 @@ impl Postings for LabelIndex {
             if !value.starts_with(prefix) {
                 break;
             }
-            if accept(value) {
+            if accept(value)? {
                 union |= posting;
             }
         }
@@ -121,7 +121,7 @@ impl Postings for LabelIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{MatchOp, Matcher};
+    use crate::model::{Interrupt, MatchOp, Matcher};
     use crate::storage::index::resolve;
 
     fn index() -> LabelIndex {
@@ -144,7 +144,7 @@ mod tests {
             .iter()
             .map(|(op, name, value)| Matcher::new(*op, *name, *value).expect("valid"))
             .collect();
-        resolve(&index(), &matchers).expect("in memory").into_iter().collect()
+        resolve(&index(), &matchers, Interrupt::never()).expect("in memory").into_iter().collect()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use roaring::RoaringBitmap;
 
-use crate::model::{MatchOp, Matcher};
+use crate::model::{Interrupt, MatchOp, Matcher};
 use crate::storage::error::StorageError;
 
 /// Postings: for each label pair the ids of the series that carry it.
@@ -14,12 +14,12 @@ pub trait Postings {
     fn get(&self, name: &str, value: &str) -> Result<RoaringBitmap, StorageError>;
 
     /// The union over all values of label `name` which start with `prefix` and which `accept`
-    /// accepts.
+    /// accepts; its errors end the search.
     fn union(
         &self,
         name: &str,
         prefix: &str,
-        accept: &mut dyn FnMut(&str) -> bool,
+        accept: &mut dyn FnMut(&str) -> Result<bool, StorageError>,
     ) -> Result<RoaringBitmap, StorageError>;
 }
 
@@ -30,17 +30,18 @@ pub trait Postings {
 /// first, go before those which have to look at every value.
 ///
 /// # Errors
-/// The postings cannot be read.
+/// The postings cannot be read, or the search is interrupted.
 pub fn resolve(
     postings: &dyn Postings,
     matchers: &[Matcher],
+    interrupt: &Interrupt,
 ) -> Result<RoaringBitmap, StorageError> {
     let (subtract, mut intersect): (Vec<&Matcher>, Vec<&Matcher>) =
         matchers.iter().partition(|matcher| matcher.matches(""));
     intersect.sort_by_key(|matcher| cost(matcher));
     let mut found: Option<RoaringBitmap> = None;
     for matcher in intersect {
-        let accepted = accepted_by(postings, matcher)?;
+        let accepted = accepted_by(postings, matcher, interrupt)?;
         found = Some(match found {
             Some(found) => found & accepted,
             None => accepted,
@@ -57,7 +58,7 @@ pub fn resolve(
         if found.is_empty() {
             break;
         }
-        found -= refused_by(postings, matcher)?;
+        found -= refused_by(postings, matcher, interrupt)?;
     }
     Ok(found)
 }
@@ -71,26 +72,50 @@ fn cost(matcher: &Matcher) -> u8 {
     }
 }
 
-fn accepted_by(postings: &dyn Postings, matcher: &Matcher) -> Result<RoaringBitmap, StorageError> {
+fn accepted_by(
+    postings: &dyn Postings,
+    matcher: &Matcher,
+    interrupt: &Interrupt,
+) -> Result<RoaringBitmap, StorageError> {
+    let mut accept = asked(interrupt, |value| matcher.matches(value));
     match (matcher.op(), matcher.literals()) {
         (MatchOp::Equal, _) => postings.get(matcher.name(), matcher.value()),
         (MatchOp::Regex, Some(literals)) => {
             let mut union = RoaringBitmap::new();
-            for literal in literals {
+            for (number, literal) in literals.iter().enumerate() {
+                interrupt.check_at(number)?;
                 union |= postings.get(matcher.name(), literal)?;
             }
             Ok(union)
         }
         (MatchOp::Regex, None) => {
-            postings.union(matcher.name(), matcher.literal_prefix(), &mut |v| matcher.matches(v))
+            postings.union(matcher.name(), matcher.literal_prefix(), &mut accept)
         }
-        _ => postings.union(matcher.name(), "", &mut |value| matcher.matches(value)),
+        _ => postings.union(matcher.name(), "", &mut accept),
     }
 }
 
-fn refused_by(postings: &dyn Postings, matcher: &Matcher) -> Result<RoaringBitmap, StorageError> {
+/// `accept`, which fails when the search is interrupted.
+fn asked(
+    interrupt: &Interrupt,
+    accept: impl Fn(&str) -> bool,
+) -> impl FnMut(&str) -> Result<bool, StorageError> {
+    let mut seen = 0;
+    move |value| {
+        interrupt.check_at(seen)?;
+        seen += 1;
+        Ok(accept(value))
+    }
+}
+
+fn refused_by(
+    postings: &dyn Postings,
+    matcher: &Matcher,
+    interrupt: &Interrupt,
+) -> Result<RoaringBitmap, StorageError> {
+    let mut refuse = asked(interrupt, |value| !matcher.matches(value));
     match matcher.op() {
         MatchOp::NotEqual => postings.get(matcher.name(), matcher.value()),
-        _ => postings.union(matcher.name(), "", &mut |value| !matcher.matches(value)),
+        _ => postings.union(matcher.name(), "", &mut refuse),
     }
 }

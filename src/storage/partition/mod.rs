@@ -13,6 +13,7 @@ mod symbols;
 pub mod tables;
 mod writer;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -24,7 +25,7 @@ use self::tables::{FORMAT_VERSION, META, SYMBOLS, WINDOWS, WindowInfo};
 use super::data_dir::{DataDir, PARTITION_CACHE_BYTES};
 use super::error::StorageError;
 use super::window::{Day, Window};
-pub use reader::PartitionReader;
+pub use reader::{LabelRow, PartitionReader};
 pub use writer::{Written, flushed_up_to};
 
 /// An open partition.
@@ -49,9 +50,14 @@ pub struct View {
 impl View {
     /// The flushes of windows that overlap `start..=end` (ms).
     pub fn overlapping(&self, start: i64, end: i64) -> &[WindowInfo] {
+        &self.windows[self.overlapping_positions(start, end)]
+    }
+
+    /// Where the flushes of windows that overlap `start..=end` (ms) are in the view.
+    pub fn overlapping_positions(&self, start: i64, end: i64) -> Range<usize> {
         let from = self.windows.partition_point(|info| info.window.last() < start);
         let rest = &self.windows[from..];
-        &rest[..rest.partition_point(|info| info.window.start() <= end)]
+        from..from + rest.partition_point(|info| info.window.start() <= end)
     }
 
     /// The generation the next flush of `window` gets.

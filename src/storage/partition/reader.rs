@@ -9,10 +9,14 @@ use super::Partition;
 use super::rows;
 use super::symbols::Symbols;
 use super::tables::{COLUMNS, EXEMPLARS, PACKS, POSTINGS, SERIES, SERIES_PER_ROW, WindowInfo};
-use crate::model::{Exemplar, Labels};
+use crate::model::{Exemplar, Interrupt, Labels};
+use crate::storage::cache::ReadCache;
 use crate::storage::chunk;
 use crate::storage::error::StorageError;
 use crate::storage::index::Postings;
+
+/// The label sets of one row: (position in the row, labels), ascending.
+pub type LabelRow = Vec<(u8, Labels)>;
 
 type PostingsTable = ReadOnlyTable<(&'static str, &'static str), &'static [u8]>;
 
@@ -103,8 +107,41 @@ impl PartitionReader<'_> {
     /// Label sets of the given series, ascending by id; ids that do not exist are left out.
     ///
     /// # Errors
-    /// The file cannot be read or is damaged.
-    pub fn labels(&self, ids: &RoaringBitmap) -> Result<Vec<(u32, Labels)>, StorageError> {
+    /// The file cannot be read or is damaged, or the reading is interrupted.
+    pub fn labels(
+        &self,
+        ids: &RoaringBitmap,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<(u32, Labels)>, StorageError> {
+        self.labels_by_row(ids, interrupt, |_, read| read().map(Arc::new))
+    }
+
+    /// As [`PartitionReader::labels`], from the cache where it has them.
+    ///
+    /// # Errors
+    /// As [`PartitionReader::labels`].
+    pub fn cached_labels(
+        &self,
+        ids: &RoaringBitmap,
+        cache: &ReadCache,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<(u32, Labels)>, StorageError> {
+        let number = self.partition.number();
+        self.labels_by_row(ids, interrupt, |id, read| {
+            cache.labels((number, id / SERIES_PER_ROW), (id % SERIES_PER_ROW) as u8, read)
+        })
+    }
+
+    /// `row` gives the row of a series id, which the function it is handed reads.
+    fn labels_by_row(
+        &self,
+        ids: &RoaringBitmap,
+        interrupt: &Interrupt,
+        row: impl Fn(
+            u32,
+            &dyn Fn() -> Result<LabelRow, StorageError>,
+        ) -> Result<Arc<LabelRow>, StorageError>,
+    ) -> Result<Vec<(u32, Labels)>, StorageError> {
         let mut labels = Vec::with_capacity(ids.len() as usize);
         if ids.is_empty() {
             return Ok(labels);
@@ -114,32 +151,37 @@ impl PartitionReader<'_> {
             .transaction
             .open_table(SERIES)
             .map_err(|e| self.partition.error("reading series of partition", e))?;
-        let mut packed = Vec::new();
         let mut ids = ids.iter().peekable();
         while let Some(first) = ids.peek().copied() {
-            let row = self.series_row(&table, first / SERIES_PER_ROW)?;
-            let mut row = row.into_iter().peekable();
-            let base = first / SERIES_PER_ROW * SERIES_PER_ROW;
-            while let Some(id) = ids.next_if(|id| *id / SERIES_PER_ROW == base / SERIES_PER_ROW) {
-                while row.next_if(|(position, _)| base + u32::from(*position) < id).is_some() {}
-                if let Some((_, pairs)) = row.next_if(|(at, _)| base + u32::from(*at) == id) {
-                    let set = rows::labels(&pairs, &symbols, &mut packed);
-                    labels.push((id, set.map_err(|e| self.corrupted(e))?));
+            interrupt.check()?;
+            let number = first / SERIES_PER_ROW;
+            let entries = row(first, &|| self.label_row(&table, number, &symbols))?;
+            let mut entries = entries.iter().peekable();
+            while let Some(id) = ids.next_if(|id| *id / SERIES_PER_ROW == number) {
+                let position = (id % SERIES_PER_ROW) as u8;
+                while entries.next_if(|(at, _)| *at < position).is_some() {}
+                if let Some((_, set)) = entries.next_if(|(at, _)| *at == position) {
+                    labels.push((id, set.clone()));
                 }
             }
         }
         Ok(labels)
     }
 
-    fn series_row(
+    fn label_row(
         &self,
         table: &ReadOnlyTable<u32, &'static [u8]>,
-        row: u32,
-    ) -> Result<Vec<(u8, rows::SymbolPairs)>, StorageError> {
-        let value =
-            table.get(row).map_err(|e| self.partition.error("reading series of partition", e))?;
-        let Some(value) = value else { return Ok(Vec::new()) };
-        rows::decode(value.value()).map_err(|e| self.corrupted(e))
+        number: u32,
+        symbols: &Symbols,
+    ) -> Result<LabelRow, StorageError> {
+        let fail = |e| self.partition.error("reading series of partition", e);
+        let Some(value) = table.get(number).map_err(fail)? else { return Ok(Vec::new()) };
+        let row = rows::decode(value.value()).map_err(|e| self.corrupted(e))?;
+        let mut packed = Vec::new();
+        let mut set = |pairs: &rows::SymbolPairs| {
+            rows::labels(pairs, symbols, &mut packed).map_err(|e| self.corrupted(e))
+        };
+        row.iter().map(|(position, pairs)| Ok((*position, set(pairs)?))).collect()
     }
 
     pub(super) fn symbols(&self) -> Result<Arc<Symbols>, StorageError> {
@@ -175,12 +217,17 @@ impl PartitionReader<'_> {
     /// The label names that occur, ascending, on any series of `within` (any at all when `None`).
     ///
     /// # Errors
-    /// The file cannot be read or is damaged.
-    pub fn names(&self, within: Option<&RoaringBitmap>) -> Result<Vec<String>, StorageError> {
+    /// The file cannot be read or is damaged, or the reading is interrupted.
+    pub fn names(
+        &self,
+        within: Option<&RoaringBitmap>,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<String>, StorageError> {
         let Some(postings) = &self.postings else { return Ok(Vec::new()) };
         let fail = |e: redb::StorageError| self.partition.error("reading postings of partition", e);
         let mut names: Vec<String> = Vec::new();
-        for entry in postings.iter().map_err(fail)? {
+        for (number, entry) in postings.iter().map_err(fail)?.enumerate() {
+            interrupt.check_at(number)?;
             let (key, posting) = entry.map_err(fail)?;
             let (name, _) = key.value();
             if name.is_empty() || names.last().is_some_and(|last| last == name) {
@@ -224,11 +271,11 @@ impl Postings for PartitionReader<'_> {
         &self,
         name: &str,
         prefix: &str,
-        accept: &mut dyn FnMut(&str) -> bool,
+        accept: &mut dyn FnMut(&str) -> Result<bool, StorageError>,
     ) -> Result<RoaringBitmap, StorageError> {
         let mut union = RoaringBitmap::new();
         self.for_each_value(name, prefix, &mut |value, posting| {
-            if accept(value) {
+            if accept(value)? {
                 union |= posting()?;
             }
             Ok(())

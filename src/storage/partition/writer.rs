@@ -13,7 +13,7 @@ use super::tables::{
     POSTINGS, SERIES, SERIES_PER_ROW, SYMBOLS, WINDOWS, WindowInfo,
 };
 use super::{Partition, View};
-use crate::model::{Exemplar, Labels, SeriesData};
+use crate::model::{Exemplar, Interrupt, Labels, SeriesData};
 use crate::storage::chunk;
 use crate::storage::columns::ColumnsBuilder;
 use crate::storage::error::StorageError;
@@ -110,7 +110,7 @@ impl Partition {
             return Ok(HashMap::new());
         }
         let reader = self.reader()?;
-        let labels = reader.labels(&reader.all()?)?;
+        let labels = reader.labels(&reader.all()?, Interrupt::never())?;
         Ok(labels.iter().map(|(id, labels)| (fingerprint(labels), *id)).collect())
     }
 

@@ -1,0 +1,154 @@
+//! What a thread keeps at hand while it reads one series of a selection after another.
+//!
+//! In: the stored windows of the selection and the cache all queries share. Out: packs and decoded
+//! timestamp columns, mostly without asking that cache: neighbours of a sorted selection mostly lie
+//! in one pack, and the series of one target share their timestamps. Never here: which series are
+//! wanted; locks.
+
+use std::sync::Arc;
+
+use super::cache::ReadCache;
+use super::columns::Columns;
+use super::error::StorageError;
+use super::pack::Pack;
+use super::partition::tables::WindowInfo;
+use super::partition::{Partition, View};
+use crate::model::SeriesData;
+
+/// Decoded columns kept by a thread: those of some hundred targets over a few windows. Each has
+/// [`KEPT_SAMPLES_MAX`] timestamps at most, so 16 MB at the worst and usually two or three.
+const KEPT_COLUMNS: usize = 1024;
+/// Longer columns are decoded into a buffer of their own each time: two hours at 5 s fit.
+const KEPT_SAMPLES_MAX: usize = 2048;
+
+/// One flush of one window that overlaps the time of a selection.
+pub(super) struct StoredWindow {
+    partition: Arc<Partition>,
+    view: Arc<View>,
+    /// Where it is in the view.
+    position: usize,
+}
+
+impl StoredWindow {
+    /// The windows of `view` that overlap `start..=end` (ms), ascending.
+    pub(super) fn overlapping(
+        partition: &Arc<Partition>,
+        view: &Arc<View>,
+        (start, end): (i64, i64),
+    ) -> Vec<StoredWindow> {
+        let positions = view.overlapping_positions(start, end);
+        let window = |position| StoredWindow {
+            partition: Arc::clone(partition),
+            view: Arc::clone(view),
+            position,
+        };
+        positions.map(window).collect()
+    }
+
+    /// What was flushed.
+    pub(super) fn info(&self) -> &WindowInfo {
+        &self.view.windows[self.position]
+    }
+
+    /// Where it is.
+    pub(super) fn partition(&self) -> &Partition {
+        &self.partition
+    }
+}
+
+/// See the module. For the windows of one selection only.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// By number of the window.
+    windows: Vec<OpenWindow>,
+    /// Decoded columns; each has one place where it may be.
+    kept: Vec<KeptColumn>,
+    long: Vec<i64>,
+    /// For the pieces that cannot be decoded where they belong.
+    pub(super) piece: SeriesData,
+}
+
+/// What was last used of a window.
+#[derive(Default)]
+struct OpenWindow {
+    pack: Option<(u32, Arc<Pack>)>,
+    columns: Option<Arc<Columns>>,
+}
+
+#[derive(Default)]
+struct KeptColumn {
+    /// Number of the window and of the column; `None` while there is nothing here.
+    of: Option<(usize, u32)>,
+    timestamps: Vec<i64>,
+}
+
+impl Scratch {
+    fn open_window(&mut self, number: usize) -> &mut OpenWindow {
+        if self.windows.len() <= number {
+            self.windows.resize_with(number + 1, OpenWindow::default);
+        }
+        &mut self.windows[number]
+    }
+
+    /// The pack of window `number` that starts with series id `first`.
+    ///
+    /// # Errors
+    /// As [`ReadCache::pack`].
+    pub(super) fn pack(
+        &mut self,
+        cache: &ReadCache,
+        (number, window): (usize, &StoredWindow),
+        first: u32,
+    ) -> Result<Arc<Pack>, StorageError> {
+        let open = self.open_window(number);
+        match &open.pack {
+            Some((known, pack)) if *known == first => Ok(Arc::clone(pack)),
+            _ => {
+                let pack = cache.pack(window.partition(), window.info(), first)?;
+                open.pack = Some((first, Arc::clone(&pack)));
+                Ok(pack)
+            }
+        }
+    }
+
+    /// The timestamps of column `column` of window `number`; none without a column.
+    ///
+    /// # Errors
+    /// As [`ReadCache::columns`], and a damaged column.
+    pub(super) fn timestamps(
+        &mut self,
+        cache: &ReadCache,
+        (number, window): (usize, &StoredWindow),
+        column: Option<u32>,
+    ) -> Result<&[i64], StorageError> {
+        let Some(column) = column else { return Ok(&[]) };
+        // Odd, so that the columns of different windows do not meet in the same places.
+        let place = (column as usize).wrapping_add(number.wrapping_mul(389)) % KEPT_COLUMNS;
+        if self.kept.is_empty() {
+            self.kept.resize_with(KEPT_COLUMNS, KeptColumn::default);
+        }
+        if self.kept[place].of == Some((number, column)) {
+            return Ok(&self.kept[place].timestamps);
+        }
+        let open = self.open_window(number);
+        let columns = match &open.columns {
+            Some(columns) => Arc::clone(columns),
+            None => {
+                let columns = cache.columns(window.partition(), window.info())?;
+                Arc::clone(open.columns.insert(columns))
+            }
+        };
+        let corrupted = |e| StorageError::corrupted(window.partition().path(), e);
+        if columns.count(column).is_some_and(|count| count > KEPT_SAMPLES_MAX) {
+            self.long.clear();
+            columns.decode(column, &mut self.long).map_err(corrupted)?;
+            return Ok(&self.long);
+        }
+        let kept = &mut self.kept[place];
+        kept.of = None;
+        kept.timestamps.clear();
+        columns.decode(column, &mut kept.timestamps).map_err(corrupted)?;
+        kept.of = Some((number, column));
+        Ok(&kept.timestamps)
+    }
+}
