@@ -4,6 +4,9 @@
 //! Series are evaluated in parallel batches but always delivered in order, so that a result never
 //! depends on threads.
 
+use std::ops::Range;
+
+use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::model::source::HistogramPoint;
@@ -25,10 +28,11 @@ use super::window::{RangeCall, RangeFunction, RangeRow, drop_stale};
 
 /// Series evaluated by one task: enough to pay for handing it to a thread.
 const BATCH_ROWS: usize = 64;
-/// Most series evaluated before their rows are delivered.
-const WAVE_ROWS: usize = 1024;
-/// Most values in the rows of a wave (16 MB), so that queries of many steps stay small.
-const WAVE_VALUES: usize = 2 << 20;
+/// Batches that each thread evaluates before their rows are delivered: a wave.
+const BATCHES_PER_THREAD: usize = 4;
+/// Most values in the rows of a wave (8 MB; there are two), so that queries of many steps stay
+/// small.
+const WAVE_VALUES: usize = 1 << 20;
 
 /// Where a pipeline's samples come from.
 pub(crate) enum Input {
@@ -90,33 +94,43 @@ impl Pipeline {
     }
 
     /// Evaluates all series and hands the rows to `take` in the order of the series; rows without
-    /// a point are handed over too.
+    /// a point are handed over too. While this thread does so, others evaluate the next ones.
     pub(crate) fn for_each(
         &self,
         context: &Context<'_>,
         notes: &mut Notes,
         mut take: impl FnMut(&mut Row) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let wave = (WAVE_VALUES / self.steps.max(1)).clamp(BATCH_ROWS, WAVE_ROWS).min(self.len());
-        let mut rows: Vec<Row> = Vec::new();
-        rows.resize_with(wave, || Row::new(Labels::empty(), 0));
-        let wave_samples = (wave * self.steps) as u64;
-        context.budget.hold(wave_samples)?;
+        let threads = context.pool.map_or(1, |pool| pool.current_num_threads());
+        let wave_max = BATCH_ROWS * BATCHES_PER_THREAD * threads;
+        let wave = (WAVE_VALUES / self.steps.max(1)).clamp(BATCH_ROWS, wave_max).min(self.len());
+        let waves_samples = 2 * (wave * self.steps) as u64;
+        context.budget.hold(waves_samples)?;
+        let (mut rows, mut ahead) = (Vec::new(), Vec::new());
         let mut first = 0;
+        let mut evaluated = self.evaluate(context, first..wave, &mut rows);
         while first < self.len() {
             context.budget.check()?;
-            let count = wave.min(self.len() - first);
-            for report in self.evaluate(context, first, &mut rows[..count])? {
+            for report in evaluated? {
                 context.budget.looked_at(report.looked_at);
                 if let (Some(mut tally), Some(counted)) = (context.budget.tally(), &report.tally) {
                     tally.merge(counted);
                 }
                 notes.merge(report.notes);
             }
-            rows[..count].iter_mut().try_for_each(&mut take)?;
-            first += count;
+            first += rows.len();
+            let next = first..(first + wave).min(self.len());
+            let pool = context.pool.filter(|_| !next.is_empty());
+            let (delivered, after) = both(
+                pool,
+                || rows.iter_mut().try_for_each(&mut take),
+                || self.evaluate(context, next, &mut ahead),
+            );
+            delivered?;
+            evaluated = after;
+            std::mem::swap(&mut rows, &mut ahead);
         }
-        context.budget.release(wave_samples);
+        context.budget.release(waves_samples);
         Ok(())
     }
 
@@ -141,15 +155,16 @@ impl Pipeline {
         Ok(Block { rows })
     }
 
-    /// Evaluates the series from `first` on into `rows`.
+    /// Evaluates a range of the series into `rows`, one each.
     fn evaluate(
         &self,
         context: &Context<'_>,
-        first: usize,
-        rows: &mut [Row],
+        series: Range<usize>,
+        rows: &mut Vec<Row>,
     ) -> Result<Vec<BatchReport>, QueryError> {
+        rows.resize_with(series.len(), || Row::new(Labels::empty(), 0));
         let batch = |(number, rows): (usize, &mut [Row])| {
-            self.evaluate_batch(context, first + number * BATCH_ROWS, rows)
+            self.evaluate_batch(context, series.start + number * BATCH_ROWS, rows)
         };
         match context.pool {
             Some(pool) if rows.len() > BATCH_ROWS => {
@@ -263,6 +278,21 @@ impl Pipeline {
         let fresh = |index| seen.insert(without_metadata(set.labels(index)));
         if (0..set.len()).all(fresh) { Ok(()) } else { Err(super::block::same_labels()) }
     }
+}
+
+/// Runs `here` on this thread and `there` on another one of the pool, or afterwards without one.
+fn both<A, B: Send>(
+    pool: Option<&ThreadPool>,
+    here: impl FnOnce() -> A,
+    there: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    let Some(pool) = pool else { return (here(), there()) };
+    let mut result = None;
+    let a = pool.in_place_scope(|scope| {
+        scope.spawn(|_| result = Some(there()));
+        here()
+    });
+    (a, result.expect("BUG: a scope waits for what it spawned"))
 }
 
 /// Drops the names of rows that are to lose them and joins what became one series. A range

@@ -65,8 +65,16 @@ impl Pack {
 
     /// The chunk of a series, if it is here.
     pub fn find(&self, series_id: u32) -> Option<ChunkRef<'_>> {
-        let index = self.entries.binary_search_by_key(&series_id, |e| e.series_id).ok()?;
-        Some(self.chunk(&self.entries[index]))
+        // Usually none is missing before it, and never has it more entries before it than ids.
+        let last = self.entries.len() - 1;
+        let ids_before = series_id.checked_sub(self.entries[0].series_id)?;
+        let guess = (ids_before as usize).min(last);
+        if self.entries[guess].series_id == series_id {
+            return Some(self.chunk(&self.entries[guess]));
+        }
+        let before = &self.entries[..guess];
+        let index = before.binary_search_by_key(&series_id, |e| e.series_id).ok()?;
+        Some(self.chunk(&before[index]))
     }
 
     /// All chunks in the order of their series ids.
