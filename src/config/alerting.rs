@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use super::discovery::with_unused_discovery;
 use super::error::ConfigError;
@@ -33,7 +34,7 @@ const DNS_REFRESH: Duration = Duration::from_secs(30);
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAlerting {
     alert_relabel_configs: Option<Vec<Relabel>>,
-    alertmanagers: Option<Vec<RawAlertmanager>>,
+    alertmanagers: Option<Vec<Spanned<RawAlertmanager>>>,
 }
 
 with_unused_discovery! { http_section! {
@@ -115,7 +116,9 @@ pub(super) fn build(
     let Some(raw) = raw else { return Ok(options) };
     options.relabel = steps(raw.alert_relabel_configs.as_ref());
     for (number, one) in raw.alertmanagers.iter().flatten().enumerate() {
-        let named = |why| invalid(format!("alertmanagers, entry {}: {why}", number + 1));
+        let (line, one) = (one.defined.line(), &one.value);
+        let place = format!("alertmanagers, entry {} in line {line}", number + 1);
+        let named = |why| invalid(format!("{place}: {why}"));
         let entry = one.build(base).map_err(named)?;
         let groups = one.static_configs.iter().flatten();
         let found = entry.resolve(groups).map_err(named)?;
@@ -138,7 +141,7 @@ fn steps(relabel: Option<&Vec<Relabel>>) -> Vec<Step> {
 
 /// Keys that are known and not acted on.
 pub(super) fn unused(raw: &RawAlerting) -> Vec<&'static str> {
-    let all = raw.alertmanagers.iter().flatten().flat_map(RawAlertmanager::unused);
+    let all = raw.alertmanagers.iter().flatten().flat_map(|one| one.value.unused());
     let mut all: Vec<_> = all.collect();
     all.sort_unstable();
     all.dedup();
