@@ -126,10 +126,21 @@ impl Labels {
     #[must_use]
     pub fn filter(&self, mut keep: impl FnMut(&str) -> bool) -> Labels {
         let mut packed = Vec::with_capacity(self.0.len());
-        for (name, value) in self.iter().filter(|(name, _)| keep(name)) {
-            push_label(&mut packed, name, value);
-        }
+        let utf8 = "BUG: a Labels value holds only UTF-8";
+        self.pick(&mut packed, |name| keep(std::str::from_utf8(name).expect(utf8)));
         if packed.len() == self.0.len() { self.clone() } else { Labels(packed.into()) }
+    }
+
+    /// Appends the packed form of the labels whose name (as bytes) `keep` accepts. Values are not
+    /// looked at: this is what groups and matches series.
+    pub fn pick(&self, out: &mut Vec<u8>, mut keep: impl FnMut(&[u8]) -> bool) {
+        let mut list = &self.0[..];
+        while let Some((name, _, rest)) = split_canonical(list) {
+            if keep(name) {
+                out.extend_from_slice(&list[..list.len() - rest.len()]);
+            }
+            list = rest;
+        }
     }
 
     /// Without the metric name.

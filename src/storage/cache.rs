@@ -1,5 +1,5 @@
-//! Caches of what was read from partitions: packs and timestamp columns, checked and opened, and
-//! label sets.
+//! Caches of what was read from partitions: packs and timestamp columns, checked and opened, decoded
+//! columns, and label sets.
 
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ use crate::model::Labels;
 const PACK_CACHE_BYTES: u64 = 48 << 20;
 /// Memory for timestamp columns in bytes.
 const COLUMNS_CACHE_BYTES: u64 = 8 << 20;
+/// Memory for decoded timestamp columns in bytes: those of a day of 80 targets at 15 s.
+const TIMESTAMPS_CACHE_BYTES: u64 = 4 << 20;
 /// Memory for label sets in bytes: those of 100 k series fit.
 const LABELS_CACHE_BYTES: u64 = 32 << 20;
 /// Expected size of a row of label sets in bytes.
@@ -25,7 +27,7 @@ const LABELS_ROW_BYTES: usize = 16 << 10;
 /// Expected size of an opened pack in bytes.
 const PACK_BYTES: usize = 48 << 10;
 
-/// Partition number, window, generation and, for packs, first series id.
+/// Partition number, window, generation and, for packs, first series id, for timestamps the column.
 type Key = (u64, i64, u32, u32);
 
 /// The caches all queries share.
@@ -33,6 +35,7 @@ type Key = (u64, i64, u32, u32);
 pub struct ReadCache {
     packs: Cache<Key, Arc<Pack>, PackBytes>,
     columns: Cache<Key, Arc<Columns>, ColumnsBytes>,
+    timestamps: Cache<Key, Arc<[i64]>, TimestampsBytes>,
     labels: Cache<(u64, u32), Arc<LabelRow>, LabelsBytes>,
 }
 
@@ -55,6 +58,15 @@ impl Weighter<Key, Arc<Columns>> for ColumnsBytes {
 }
 
 #[derive(Clone, Debug)]
+struct TimestampsBytes;
+
+impl Weighter<Key, Arc<[i64]>> for TimestampsBytes {
+    fn weight(&self, _: &Key, column: &Arc<[i64]>) -> u64 {
+        size_of_val(&column[..]) as u64 + 64
+    }
+}
+
+#[derive(Clone, Debug)]
 struct LabelsBytes;
 
 impl Weighter<(u64, u32), Arc<LabelRow>> for LabelsBytes {
@@ -73,6 +85,7 @@ impl Default for ReadCache {
         ReadCache {
             packs: Cache::with_weighter(packs, PACK_CACHE_BYTES, PackBytes),
             columns: Cache::with_weighter(256, COLUMNS_CACHE_BYTES, ColumnsBytes),
+            timestamps: Cache::with_weighter(1024, TIMESTAMPS_CACHE_BYTES, TimestampsBytes),
             labels: Cache::with_weighter(
                 LABELS_CACHE_BYTES as usize / LABELS_ROW_BYTES,
                 LABELS_CACHE_BYTES,
@@ -115,6 +128,25 @@ impl ReadCache {
             let blocks = partition.read_columns(info)?;
             let columns = Columns::open(blocks.into_iter().map(Bytes::from));
             columns.map(Arc::new).map_err(|e| StorageError::corrupted(partition.path(), e))
+        })
+    }
+
+    /// The timestamps of one column of a flushed window: strictly ascending ms.
+    ///
+    /// # Errors
+    /// As [`ReadCache::columns`], and a damaged column.
+    pub fn timestamps(
+        &self,
+        partition: &Partition,
+        info: &WindowInfo,
+        column: u32,
+    ) -> Result<Arc<[i64]>, StorageError> {
+        let key = (partition.number(), info.window.number(), info.generation, column);
+        self.timestamps.get_or_insert_with(&key, || {
+            let mut timestamps = Vec::new();
+            let decoded = self.columns(partition, info)?.decode(column, &mut timestamps);
+            decoded.map_err(|e| StorageError::corrupted(partition.path(), e))?;
+            Ok(timestamps.into())
         })
     }
 

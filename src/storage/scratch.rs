@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use super::cache::ReadCache;
-use super::columns::Columns;
 use super::error::StorageError;
 use super::pack::Pack;
 use super::partition::tables::WindowInfo;
@@ -16,9 +15,9 @@ use super::partition::{Partition, View};
 use crate::model::SeriesData;
 
 /// Decoded columns kept by a thread: those of some hundred targets over a few windows. Each has
-/// [`KEPT_SAMPLES_MAX`] timestamps at most, so 16 MB at the worst and usually two or three.
+/// [`KEPT_SAMPLES_MAX`] timestamps at most, so 16 MB at the worst; usually the cache has them anyway.
 const KEPT_COLUMNS: usize = 1024;
-/// Longer columns are decoded into a buffer of their own each time: two hours at 5 s fit.
+/// Longer columns are not kept: two hours at 5 s fit.
 const KEPT_SAMPLES_MAX: usize = 2048;
 
 /// One flush of one window that overlaps the time of a selection.
@@ -63,7 +62,7 @@ pub(super) struct Scratch {
     windows: Vec<OpenWindow>,
     /// Decoded columns; each has one place where it may be.
     kept: Vec<KeptColumn>,
-    long: Vec<i64>,
+    long: Arc<[i64]>,
     /// For the pieces that cannot be decoded where they belong.
     pub(super) piece: SeriesData,
 }
@@ -72,14 +71,13 @@ pub(super) struct Scratch {
 #[derive(Default)]
 struct OpenWindow {
     pack: Option<(u32, Arc<Pack>)>,
-    columns: Option<Arc<Columns>>,
 }
 
 #[derive(Default)]
 struct KeptColumn {
     /// Number of the window and of the column; `None` while there is nothing here.
     of: Option<(usize, u32)>,
-    timestamps: Vec<i64>,
+    timestamps: Arc<[i64]>,
 }
 
 impl Scratch {
@@ -114,7 +112,7 @@ impl Scratch {
     /// The timestamps of column `column` of window `number`; none without a column.
     ///
     /// # Errors
-    /// As [`ReadCache::columns`], and a damaged column.
+    /// As [`ReadCache::timestamps`].
     pub(super) fn timestamps(
         &mut self,
         cache: &ReadCache,
@@ -130,25 +128,12 @@ impl Scratch {
         if self.kept[place].of == Some((number, column)) {
             return Ok(&self.kept[place].timestamps);
         }
-        let open = self.open_window(number);
-        let columns = match &open.columns {
-            Some(columns) => Arc::clone(columns),
-            None => {
-                let columns = cache.columns(window.partition(), window.info())?;
-                Arc::clone(open.columns.insert(columns))
-            }
-        };
-        let corrupted = |e| StorageError::corrupted(window.partition().path(), e);
-        if columns.count(column).is_some_and(|count| count > KEPT_SAMPLES_MAX) {
-            self.long.clear();
-            columns.decode(column, &mut self.long).map_err(corrupted)?;
+        let timestamps = cache.timestamps(window.partition(), window.info(), column)?;
+        if timestamps.len() > KEPT_SAMPLES_MAX {
+            self.long = timestamps;
             return Ok(&self.long);
         }
-        let kept = &mut self.kept[place];
-        kept.of = None;
-        kept.timestamps.clear();
-        columns.decode(column, &mut kept.timestamps).map_err(corrupted)?;
-        kept.of = Some((number, column));
-        Ok(&kept.timestamps)
+        self.kept[place] = KeptColumn { of: Some((number, column)), timestamps };
+        Ok(&self.kept[place].timestamps)
     }
 }

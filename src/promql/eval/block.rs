@@ -118,8 +118,8 @@ impl Block {
 }
 
 /// Whether the label goes where the metric name goes.
-pub(crate) fn is_metadata(name: &str) -> bool {
-    matches!(name, "__name__" | "__type__" | "__unit__")
+pub(crate) fn is_metadata(name: impl AsRef<[u8]>) -> bool {
+    matches!(name.as_ref(), b"__name__" | b"__type__" | b"__unit__")
 }
 
 /// The labels without metric name, type and unit.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use hashbrown::HashMap;
 
 use crate::model::Labels;
-use crate::model::labels::{METRIC_NAME, push_label};
+use crate::model::labels::METRIC_NAME;
 
 use super::super::annotations::Notes;
 use super::super::ast::{Binary, Cardinality, VectorMatching};
@@ -40,9 +40,7 @@ impl<'a> Signatures<'a> {
     /// The number of the signature of `labels`.
     pub(crate) fn of(&mut self, labels: &Labels) -> usize {
         self.buffer.clear();
-        for (name, value) in labels.iter().filter(|(name, _)| looks_at(self.matching, name)) {
-            push_label(&mut self.buffer, name, value);
-        }
+        labels.pick(&mut self.buffer, |name| looks_at(self.matching, name));
         if let Some(number) = self.numbers.get(self.buffer.as_slice()) {
             return *number;
         }
@@ -57,14 +55,14 @@ impl<'a> Signatures<'a> {
     }
 }
 
-fn looks_at(matching: &VectorMatching, name: &str) -> bool {
-    let listed = matching.labels.iter().any(|label| label == name);
-    if matching.on { listed } else { !listed && name != METRIC_NAME }
+fn looks_at(matching: &VectorMatching, name: &[u8]) -> bool {
+    let listed = matching.labels.iter().any(|label| label.as_bytes() == name);
+    if matching.on { listed } else { !listed && name != METRIC_NAME.as_bytes() }
 }
 
 /// The labels that matching looks at.
 fn matched_labels(labels: &Labels, matching: &VectorMatching) -> Labels {
-    labels.filter(|name| looks_at(matching, name))
+    labels.filter(|name| looks_at(matching, name.as_bytes()))
 }
 
 /// Evaluates an operator other than a set operator.

@@ -143,6 +143,7 @@ mod tests {
             first_arg: Span::default(),
             edge: EdgeMode::Plain,
             lookback: 0,
+            alignments: Default::default(),
         }
     }
 

@@ -1,8 +1,7 @@
 //! Queries over series in memory: what the engine as a whole promises.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::super::engine::{Engine, EngineOptions, QueryOptions, QueryOutput};
 use super::super::error::QueryError;
@@ -10,7 +9,7 @@ use super::super::features::Features;
 use super::super::memory::{MemorySample, MemorySource, MemoryValue};
 use super::super::script;
 use super::super::value::Value;
-use crate::model::{Labels, Timestamp, is_stale_nan, stale_nan};
+use crate::model::{Clock, Labels, Timestamp, is_stale_nan, stale_nan};
 
 /// Series with a sample every 10 s from 0 on; NaN leaves one out.
 fn memory(series: &[(&[(&str, &str)], &[f64])]) -> MemorySource {
@@ -173,33 +172,50 @@ fn limits_and_annotations_reach_the_user() {
     assert!(matches!(result, Err(QueryError::TooManySamples { needed: 3, allowed: 2 })));
 }
 
-/// The longest a query may go on after it was canceled.
-const CANCEL_MAX: Duration = Duration::from_millis(100);
-
-/// Evaluates until it is canceled after `patience`; how long it went on then, and whether it was
-/// canceled at all.
-#[allow(clippy::disallowed_methods)] // what is measured is how long it really takes
-fn canceled_after(source: &MemorySource, text: &str, patience: Duration) -> (Duration, bool) {
-    let cancel = Arc::new(AtomicBool::new(false));
-    let options = QueryOptions { cancel: Some(Arc::clone(&cancel)), ..QueryOptions::default() };
-    std::thread::scope(|scope| {
-        let query = scope.spawn(|| {
-            let (start, end) = (Timestamp(0), Timestamp(600_000));
-            engine(true).range(source, text, start, end, 1000, &options)
-        });
-        let began = Instant::now();
-        while began.elapsed() < patience && !query.is_finished() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        cancel.store(true, Ordering::Relaxed);
-        let canceled = Instant::now();
-        let result = query.join().expect("no panic");
-        (canceled.elapsed(), matches!(result, Err(QueryError::Canceled(_))))
-    })
+/// A clock that counts how often a query looks at it, which it does where it can stop, and cancels
+/// the query at one of these times.
+#[derive(Debug, Default)]
+struct StopWatch {
+    looks: AtomicU64,
+    cancel_at: u64,
+    cancel: Arc<AtomicBool>,
 }
 
+impl Clock for StopWatch {
+    fn now(&self) -> Timestamp {
+        if self.looks.fetch_add(1, Ordering::Relaxed) + 1 == self.cancel_at {
+            self.cancel.store(true, Ordering::Relaxed);
+        }
+        Timestamp(0)
+    }
+}
+
+/// Evaluates until look number `cancel_at`; how often the query looked in all, samples looked at,
+/// and whether it was canceled.
+fn canceled_at(source: &MemorySource, text: &str, cancel_at: u64) -> (u64, u64, bool) {
+    let watch = Arc::new(StopWatch { cancel_at, ..StopWatch::default() });
+    let samples = Arc::new(AtomicU64::new(0));
+    let options = QueryOptions {
+        cancel: Some(Arc::clone(&watch.cancel)),
+        looked_at: Some(Arc::clone(&samples)),
+        ..QueryOptions::default()
+    };
+    let engine = Engine::new(EngineOptions {
+        clock: Arc::clone(&watch) as Arc<dyn Clock>,
+        pool: engine(true).options().pool.clone(),
+        ..EngineOptions::default()
+    });
+    let result = engine.range(source, text, Timestamp(0), Timestamp(600_000), 1000, &options);
+    let looks = watch.looks.load(Ordering::Relaxed);
+    let canceled = matches!(result, Err(QueryError::Canceled(_)));
+    (looks, samples.load(Ordering::Relaxed), canceled)
+}
+
+/// That a query stops at the next look, and looks often enough: at least once for so many samples,
+/// which are a few ms of work.
 #[test]
-fn a_canceled_query_ends_soon() {
+fn a_canceled_query_ends_where_it_next_can() {
+    const SAMPLES_PER_LOOK: u64 = 1 << 19;
     let names: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
     let rows: Vec<[(&str, &str); 2]> =
         names.iter().map(|n| [("__name__", "m"), ("i", n.as_str())]).collect();
@@ -208,26 +224,25 @@ fn a_canceled_query_ends_soon() {
         rows.iter().map(|row| (row.as_slice(), values.as_slice())).collect();
     let source = memory(&series);
     let queries = [
-        "sum(quantile_over_time(0.9, m[10m:1s]))",
+        "sum(quantile_over_time(0.9, m[10m]))",
+        "max_over_time(sum(m)[10m:1s])",
         "m + on(i) m",
         "histogram_quantile(0.9, label_replace(m, \"le\", \"+Inf\", \"\", \"\"))",
         "topk(5, m)",
         "count_values by (i) (\"v\", m)",
         "label_replace(m, \"j\", \"$1\", \"i\", \"(.*)\") or m",
     ];
-    let mut canceled = 0;
     for text in queries {
-        for patience in [1, 20, 60, 200].map(Duration::from_millis) {
-            // A busy machine may keep a thread waiting; not three times in a row.
-            let best = (0..3)
-                .map(|_| canceled_after(&source, text, patience))
-                .min_by_key(|(took, _)| *took)
-                .expect("three runs");
-            assert!(best.0 < CANCEL_MAX, "{text} went on for {:?} after {patience:?}", best.0);
-            canceled += usize::from(best.1);
+        let (looks, samples, canceled) = canceled_at(&source, text, u64::MAX);
+        assert!(!canceled && looks * SAMPLES_PER_LOOK > samples, "{text}: {looks} {samples}");
+        for part in [1, 4, 7] {
+            let at = (looks * part / 8).max(2);
+            let (after, _, canceled) = canceled_at(&source, text, at);
+            assert!(canceled, "{text} went on to its end after look {at} of {looks}");
+            // Each thread may have been on its way to one more.
+            assert!(after <= at + 4, "{text} looked {after} times, canceled at look {at}");
         }
     }
-    assert!(canceled >= queries.len(), "queries were too short to be canceled: {canceled}");
 }
 
 #[test]

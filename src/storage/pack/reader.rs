@@ -65,16 +65,17 @@ impl Pack {
 
     /// The chunk of a series, if it is here.
     pub fn find(&self, series_id: u32) -> Option<ChunkRef<'_>> {
-        // Usually none is missing before it, and never has it more entries before it than ids.
-        let last = self.entries.len() - 1;
-        let ids_before = series_id.checked_sub(self.entries[0].series_id)?;
-        let guess = (ids_before as usize).min(last);
-        if self.entries[guess].series_id == series_id {
-            return Some(self.chunk(&self.entries[guess]));
+        // With an entry for every id its place is known; with gaps it is by so many before that.
+        let (first, last) = (self.entries[0].series_id, self.entries[self.len() - 1].series_id);
+        if !(first..=last).contains(&series_id) {
+            return None;
         }
-        let before = &self.entries[..guess];
-        let index = before.binary_search_by_key(&series_id, |e| e.series_id).ok()?;
-        Some(self.chunk(&before[index]))
+        let gaps = (last - first) as usize + 1 - self.len();
+        let latest = ((series_id - first) as usize).min(self.len() - 1);
+        let earliest = latest.saturating_sub(gaps);
+        let near = &self.entries[earliest..=latest];
+        let index = near.binary_search_by_key(&series_id, |e| e.series_id).ok()?;
+        Some(self.chunk(&near[index]))
     }
 
     /// All chunks in the order of their series ids.

@@ -10,7 +10,7 @@ mod values;
 use hashbrown::HashMap;
 
 use crate::model::Labels;
-use crate::model::labels::{METRIC_NAME, QuotedBytes, push_label};
+use crate::model::labels::{METRIC_NAME, QuotedBytes};
 
 use super::super::annotations::Notes;
 use super::super::ast::{Aggregate, AggregateOp};
@@ -136,12 +136,10 @@ impl<'a> Grouping<'a> {
     /// The group of a series with these labels, its metric name dropped or not.
     fn group_of(&mut self, labels: &Labels, drop_name: bool) -> usize {
         let renamed = drop_name && self.names_dropped;
-        self.buffer.clear();
-        for (name, value) in labels.iter() {
-            if self.keeps(name) && !(renamed && is_metadata(name)) {
-                push_label(&mut self.buffer, name, value);
-            }
-        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        labels.pick(&mut buffer, |name| self.keeps(name) && !(renamed && is_metadata(name)));
+        self.buffer = buffer;
         if let Some(number) = self.numbers.get(self.buffer.as_slice()) {
             return *number;
         }
@@ -153,8 +151,8 @@ impl<'a> Grouping<'a> {
         number
     }
 
-    fn keeps(&self, name: &str) -> bool {
-        let listed = self.names.iter().any(|label| label == name);
-        if self.without { !listed && name != METRIC_NAME } else { listed }
+    fn keeps(&self, name: &[u8]) -> bool {
+        let listed = self.names.iter().any(|label| label.as_bytes() == name);
+        if self.without { !listed && name != METRIC_NAME.as_bytes() } else { listed }
     }
 }
