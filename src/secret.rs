@@ -50,6 +50,26 @@ impl Secret {
     }
 }
 
+/// The one secret of `key`, `key_file` and `key_env`, if any is given; empty ones are not.
+///
+/// # Errors
+/// A sentence: more than one is given.
+pub fn chosen(
+    key: &str,
+    inline: Option<Secret>,
+    file: &Option<PathBuf>,
+    env: &Option<String>,
+) -> Result<Option<Secret>, String> {
+    let inline = inline.filter(|secret| secret.inline() != Some(""));
+    let file = file.clone().filter(|path| !path.as_os_str().is_empty());
+    match (inline, file, env.clone()) {
+        (inline, None, None) => Ok(inline),
+        (None, Some(path), None) => Ok(Some(Secret::File(path))),
+        (None, None, Some(name)) => Ok(Some(Secret::Env(name))),
+        _ => Err(format!("at most one of {key}, {key}_file and {key}_env can be given")),
+    }
+}
+
 fn read_file(path: &PathBuf) -> std::io::Result<String> {
     use std::io::Read;
     let mut text = String::new();

@@ -11,6 +11,7 @@ use ureq::Agent;
 use super::answer::{Login, Version};
 use super::error::PollError;
 use super::options::{Auth, InstanceOptions};
+use crate::web_client::{self, USER_AGENT};
 
 /// Largest answer taken, in bytes: a page has at most a hundred entries of some kilobytes.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
@@ -72,18 +73,9 @@ impl Client {
     /// # Errors
     /// Certificates or the proxy cannot be used.
     pub fn new(options: InstanceOptions) -> Result<Client, PollError> {
-        let proxy = options.proxy.as_deref().map(ureq::Proxy::new).transpose();
-        let proxy = proxy.map_err(|error| PollError::Options(format!("proxy_url: {error}")))?;
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(options.timeout))
-            .user_agent(concat!("tidewatch/", env!("CARGO_PKG_VERSION")))
-            .max_redirects(0) // a login page is not an answer
-            .max_redirects_will_error(false)
-            .proxy(proxy)
-            .tls_config(options.tls.client().map_err(PollError::Options)?)
-            .build()
-            .new_agent();
+        // Redirects are not followed: a login page is not an answer.
+        let agent = web_client::agent(&options.http, &options.url, USER_AGENT, options.timeout);
+        let agent = agent.map_err(|error| PollError::Options(error.to_string()))?;
         Ok(Client { agent, options, api: None, token: None, requests: 0 })
     }
 
@@ -163,7 +155,10 @@ impl Client {
         let body = body.expect("BUG: two strings are JSON");
         self.requests += 1;
         let url = format!("{}{path}", self.options.url);
-        let request = self.agent.post(url).header("content-type", "application/json");
+        let mut request = self.agent.post(url).header("content-type", "application/json");
+        for (name, value) in self.further_headers()? {
+            request = request.header(name, value);
+        }
         let raw = read(path, request.send(body))?;
         check(path, &raw)?;
         let login: Login = serde_json::from_str(&raw.body).map_err(|_| PollError::Answer {
@@ -177,12 +172,19 @@ impl Client {
     fn send(&mut self, path: &str, authorization: Option<&str>) -> Result<Raw, PollError> {
         self.requests += 1;
         let request = self.agent.get(format!("{}{path}", self.options.url));
-        let request = request.header("accept", "application/json");
-        let request = match authorization {
-            Some(value) => request.header("authorization", value),
-            None => request,
-        };
+        let mut request = request.header("accept", "application/json");
+        if let Some(value) = authorization {
+            request = request.header("authorization", value);
+        }
+        for (name, value) in self.further_headers()? {
+            request = request.header(name, value);
+        }
         read(path, request.call())
+    }
+
+    fn further_headers(&self) -> Result<Vec<(String, String)>, PollError> {
+        let headers = web_client::further_headers(&self.options.http);
+        headers.map_err(|error| PollError::Options(error.to_string()))
     }
 }
 

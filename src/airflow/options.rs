@@ -5,7 +5,7 @@ use std::time::Duration;
 use regex::RegexSet;
 
 use crate::secret::Secret;
-use crate::tls::TlsOptions;
+use crate::web_client::config::HttpConfig;
 
 /// One Airflow instance to watch.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,10 +17,8 @@ pub struct InstanceOptions {
     pub url: String,
     /// How it is logged in.
     pub auth: Auth,
-    /// How its certificate is checked.
-    pub tls: TlsOptions,
-    /// Proxy all requests go through.
-    pub proxy: Option<String>,
+    /// How it is reached: certificates, proxy, further headers.
+    pub http: HttpConfig,
     /// Pause between the starts of two passes.
     pub poll_interval: Duration,
     /// Pause between two looks at pools, import errors and the list of DAGs.

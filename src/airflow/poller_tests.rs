@@ -13,7 +13,7 @@ use super::*;
 use crate::model::{ManualClock, Matcher, Selector, SeriesData, is_stale_nan};
 use crate::secret::Secret;
 use crate::storage::StoreOptions;
-use crate::tls::TlsOptions;
+use crate::web_client::config::{HttpConfig, TlsConfig};
 
 pub(super) struct Watch {
     pub(super) server: FakeServer,
@@ -41,8 +41,7 @@ impl Watch {
             name: "prod".to_owned(),
             url: format!("http://{}", self.server.address),
             auth: Auth::Password { username: "u".to_owned(), password },
-            tls: TlsOptions::default(),
-            proxy: None,
+            http: HttpConfig::default(),
             poll_interval: Duration::from_secs(15),
             inventory_interval: Duration::from_secs(60),
             timeout: Duration::from_secs(10),
@@ -257,8 +256,10 @@ fn one_instance_does_not_disturb_another() {
         url: format!("http://{}", bad.server.address),
         ..first.clone()
     };
-    let tls = TlsOptions { ca_file: Some("absent.pem".into()), ..TlsOptions::default() };
-    let third = InstanceOptions { name: "third".to_owned(), tls, ..first.clone() };
+    let ca = Some(Secret::File("absent.pem".into()));
+    let tls_config = TlsConfig { ca, ..TlsConfig::default() };
+    let http = HttpConfig { tls_config, ..HttpConfig::default() };
+    let third = InstanceOptions { name: "third".to_owned(), http, ..first.clone() };
     pollers.set(&[first.clone(), second, third]);
     for _ in 0..500 {
         if newest_up(&good.store).len() == 3 {

@@ -3,29 +3,37 @@
 //! In: alerts of rules. Out: requests, one queue and one thread an Alertmanager, so that a slow one
 //! delays no other. Never here: grouping, silences, receivers; Alertmanagers do that. A delivery
 //! that fails is not repeated: rules repeat alerts as long as they last.
+//!
+//! [`discovery`] says where Alertmanagers are that no static list names; one thread asks its sources.
 
+mod discovery;
 mod metrics;
 mod payload;
 mod queue;
 mod target;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use discovery::Watch;
+pub use discovery::{Discovered, Found, IpKind, Source, SourceKind, TargetGroup};
 pub use metrics::families;
 use target::Target;
 
+use crate::aws::Sigv4;
 use crate::model::{Alert, Labels};
 use crate::relabel::{Step, apply};
 use crate::rules::AlertSink;
-use crate::secret::Secret;
-use crate::tls::TlsOptions;
+use crate::web_client::config::HttpConfig;
 
 /// Most alerts that wait for one Alertmanager; the oldest are dropped beyond it
 /// (`--alertmanager.notification-queue-capacity`).
 pub const QUEUE_ALERTS_MAX: usize = 10_000;
 /// Most alerts in one request (`--alertmanager.notification-batch-size`).
 pub const BATCH_ALERTS_MAX: usize = 256;
+/// Most Alertmanagers that are sent to; each has a queue and a thread. Discovered ones beyond it are
+/// left out, and it is said so.
+const TARGETS_MAX: usize = 100;
 
 /// What the sender is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +46,8 @@ pub struct SenderOptions {
     pub alertmanagers: Vec<AlertmanagerOptions>,
     /// URLs that relabelling dropped.
     pub dropped: Vec<String>,
+    /// Where further ones are found.
+    pub discovered: Vec<Discovered>,
     /// Most alerts that wait for one Alertmanager.
     pub queue_alerts_max: usize,
     /// Most alerts in one request.
@@ -51,6 +61,7 @@ impl Default for SenderOptions {
             relabel: Vec::new(),
             alertmanagers: Vec::new(),
             dropped: Vec::new(),
+            discovered: Vec::new(),
             queue_alerts_max: QUEUE_ALERTS_MAX,
             batch_alerts_max: BATCH_ALERTS_MAX,
         }
@@ -66,35 +77,10 @@ pub struct AlertmanagerOptions {
     pub timeout: Duration,
     /// Steps for alerts to this one.
     pub relabel: Vec<Step>,
-    /// How requests are authorized.
-    pub access: Access,
-    /// Further headers.
-    pub headers: Vec<(String, Secret)>,
-    /// How its certificate is checked.
-    pub tls: TlsOptions,
-    /// Proxy all requests go through.
-    pub proxy: Option<String>,
-}
-
-/// How requests prove who they are.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Access {
-    /// They do not.
-    None,
-    /// Basic authentication.
-    Basic {
-        /// The user.
-        username: Secret,
-        /// The password.
-        password: Secret,
-    },
-    /// A header `Authorization: KIND CREDENTIALS`.
-    Header {
-        /// Such as `Bearer`.
-        kind: String,
-        /// What proves it.
-        credentials: Secret,
-    },
+    /// How it is reached.
+    pub http: HttpConfig,
+    /// Who signs requests to Amazon's.
+    pub sigv4: Option<Sigv4>,
 }
 
 /// Sends alerts; cheap to clone.
@@ -105,12 +91,80 @@ pub struct AlertSender(Arc<RwLock<Inner>>);
 struct Inner {
     options: SenderOptions,
     targets: Vec<Target>,
+    /// What was found, in the order of `options.discovered`.
+    found: Vec<Found>,
+    watch: Option<Watch>,
+}
+
+impl Inner {
+    /// Every Alertmanager that is to be sent to, each once.
+    fn wanted(&self) -> Vec<AlertmanagerOptions> {
+        let found = self.found.iter().flat_map(|found| &found.alertmanagers);
+        let mut wanted: Vec<AlertmanagerOptions> = Vec::new();
+        for own in self.options.alertmanagers.iter().chain(found) {
+            if !wanted.contains(own) {
+                wanted.push(own.clone());
+            }
+        }
+        if wanted.len() > TARGETS_MAX {
+            let number = wanted.len();
+            tracing::warn!("{number} Alertmanagers are known; {TARGETS_MAX} of them are sent to");
+            wanted.truncate(TARGETS_MAX);
+        }
+        wanted
+    }
+
+    /// Sends to those that are wanted from now on. Who stays keeps its queue; what waits for others
+    /// is still delivered.
+    fn follow(&mut self, limits: (usize, usize)) -> Result<(), String> {
+        let wanted = self.wanted();
+        let mut fresh = Vec::new();
+        for own in &wanted {
+            let is_kept = self.targets.iter().any(|target| target.is_same(own, limits));
+            fresh.push(if is_kept { None } else { Some(Target::start(own.clone(), limits)?) });
+        }
+        let mut before = std::mem::take(&mut self.targets);
+        for (own, fresh) in wanted.iter().zip(fresh) {
+            let kept = before.iter().position(|target| target.is_same(own, limits));
+            let kept = kept.map(|at| before.swap_remove(at));
+            self.targets.extend(fresh.or(kept));
+        }
+        before.into_iter().for_each(Target::finish_apart);
+        Ok(())
+    }
+}
+
+/// A sender's own thread sees it through this, and does not keep it alive.
+#[derive(Debug)]
+struct WeakSender(Weak<RwLock<Inner>>);
+
+impl WeakSender {
+    /// Takes over what was found for the entry `index`; false when nobody wants to know any more.
+    fn found(&self, index: usize, entry: &Discovered, found: Found) -> bool {
+        let Some(inner) = self.0.upgrade() else { return false };
+        let mut inner = inner.write().unwrap_or_else(PoisonError::into_inner);
+        if inner.options.discovered.get(index) != Some(entry) {
+            return false;
+        }
+        let before = std::mem::replace(&mut inner.found[index], found);
+        let limits = (inner.options.queue_alerts_max, inner.options.batch_alerts_max);
+        if let Err(why) = inner.follow(limits) {
+            tracing::error!("discovered Alertmanagers cannot be sent to: {why}");
+            inner.found[index] = before;
+        }
+        true
+    }
 }
 
 impl AlertSender {
     /// A sender that sends to nobody until [`AlertSender::set`].
     pub fn new() -> AlertSender {
-        let inner = Inner { options: SenderOptions::default(), targets: Vec::new() };
+        let inner = Inner {
+            options: SenderOptions::default(),
+            targets: Vec::new(),
+            found: Vec::new(),
+            watch: None,
+        };
         AlertSender(Arc::new(RwLock::new(inner)))
     }
 
@@ -121,28 +175,36 @@ impl AlertSender {
     /// A certificate or proxy cannot be used, or the system refused a thread; nothing has changed.
     pub fn set(&self, options: SenderOptions) -> Result<(), String> {
         let limits = (options.queue_alerts_max, options.batch_alerts_max);
+        let sender = WeakSender(Arc::downgrade(&self.0));
+        // Locked first: the thread has to find its entries here.
         let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let mut fresh = Vec::new();
-        for own in &options.alertmanagers {
-            let is_kept = inner.targets.iter().any(|target| target.is_same(own, limits));
-            fresh.push(if is_kept { None } else { Some(Target::start(own.clone(), limits)?) });
+        let watch = Watch::start(&options.discovered, sender)?;
+        // Until they are looked for again, those are sent to that are known.
+        let before: Vec<Found> = options
+            .discovered
+            .iter()
+            .map(|entry| {
+                let at = inner.options.discovered.iter().position(|before| before == entry);
+                at.map(|at| inner.found[at].clone()).unwrap_or_default()
+            })
+            .collect();
+        let old = std::mem::replace(&mut inner.options, options);
+        let old_found = std::mem::replace(&mut inner.found, before);
+        if let Err(why) = inner.follow(limits) {
+            (inner.options, inner.found) = (old, old_found);
+            return Err(why);
         }
-        let mut before = std::mem::take(&mut inner.targets);
-        for (own, fresh) in options.alertmanagers.iter().zip(fresh) {
-            let kept = before.iter().position(|target| target.is_same(own, limits));
-            let kept = kept.map(|at| before.swap_remove(at));
-            inner.targets.extend(fresh.or(kept));
-        }
-        inner.options = options;
-        before.into_iter().for_each(Target::finish_apart);
+        inner.watch = watch;
         Ok(())
     }
 
     /// URLs that alerts are sent to, and those that relabelling dropped.
     pub fn urls(&self) -> (Vec<String>, Vec<String>) {
         let inner = self.read();
-        let active = inner.options.alertmanagers.iter().map(|own| own.url.clone());
-        (active.collect(), inner.options.dropped.clone())
+        let active = inner.targets.iter().map(|target| target.options().url.clone());
+        let dropped = inner.found.iter().flat_map(|found| &found.dropped);
+        let dropped = inner.options.dropped.iter().chain(dropped).cloned();
+        (active.collect(), dropped.collect())
     }
 
     /// Stops; what waits is delivered first, for `patience` at most. Returns how many alerts are
@@ -150,6 +212,8 @@ impl AlertSender {
     pub fn stop(&self, patience: Duration) -> usize {
         let targets = {
             let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            (inner.watch, inner.found) = (None, Vec::new());
+            inner.options.discovered.clear();
             std::mem::take(&mut inner.targets)
         };
         targets.iter().for_each(Target::close);

@@ -7,8 +7,8 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use crate::model::Alert;
 
 /// The body.
-pub(super) fn body(alerts: &[Arc<Alert>]) -> Vec<u8> {
-    serde_json::to_vec(&All(alerts)).expect("BUG: texts and maps of texts are JSON")
+pub(super) fn body(alerts: &[Arc<Alert>]) -> String {
+    serde_json::to_string(&All(alerts)).expect("BUG: texts and maps of texts are JSON")
 }
 
 struct All<'a>(&'a [Arc<Alert>]);

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use base64::prelude::{BASE64_STANDARD, Engine};
-use ureq::Agent;
-
+use super::AlertmanagerOptions;
 use super::metrics::TargetMetrics;
 use super::payload::body;
 use super::queue::Queue;
-use super::{Access, AlertmanagerOptions};
-use crate::model::Alert;
+use crate::aws::{self, Keys, Sigv4, sign};
+use crate::model::{Alert, Clock, SystemClock};
+use crate::web_client::{Client, Reply, Request, Tokens, USER_AGENT, agent};
 
 /// How much of an error's body is shown.
-const EXCERPT_BYTES: u64 = 500;
+const EXCERPT_BYTES: usize = 500;
+/// How much of an answer is read.
+const ANSWER_BYTES_MAX: u64 = 64 << 10;
 /// Pause between two looks whether a thread has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -31,18 +32,21 @@ struct Shared {
     options: AlertmanagerOptions,
     queue: Queue,
     metrics: TargetMetrics,
+    tokens: Tokens,
 }
 
 impl Target {
     /// Starts its thread. `limits`: most alerts in the queue and in a request.
     pub fn start(options: AlertmanagerOptions, limits: (usize, usize)) -> Result<Target, String> {
-        let agent = agent(&options).map_err(|why| format!("{}: {why}", options.url))?;
-        let queue = Queue::new(limits.0);
-        let shared = Arc::new(Shared { options, queue, metrics: TargetMetrics::default() });
+        // Certificates are read anew for each request; here they are looked at once.
+        let usable = agent(&options.http, &options.url, USER_AGENT, options.timeout);
+        usable.map_err(|why| format!("{}: {why}", options.url))?;
+        let (queue, metrics) = (Queue::new(limits.0), TargetMetrics::default());
+        let shared = Arc::new(Shared { options, queue, metrics, tokens: Tokens::default() });
         let own = Arc::clone(&shared);
         let run = move || {
             while let Some(alerts) = own.queue.take(limits.1) {
-                own.deliver(&agent, &alerts);
+                own.deliver(&alerts);
             }
         };
         let thread = std::thread::Builder::new().name("tidewatch-alerts".to_owned()).spawn(run);
@@ -114,9 +118,9 @@ impl Target {
 }
 
 impl Shared {
-    fn deliver(&self, agent: &Agent, alerts: &[Arc<Alert>]) {
+    fn deliver(&self, alerts: &[Arc<Alert>]) {
         let (start, count) = (Instant::now(), alerts.len() as u64);
-        let result = self.post(agent, alerts);
+        let result = self.post(alerts);
         let took = start.elapsed();
         self.metrics.latency.observe_duration(took);
         self.metrics.latency_summary.observe_duration(took);
@@ -128,47 +132,60 @@ impl Shared {
         }
     }
 
-    fn post(&self, agent: &Agent, alerts: &[Arc<Alert>]) -> Result<(), String> {
-        let mut request = agent.post(&self.options.url).header("content-type", "application/json");
-        if let Some(value) = self.options.access.header()? {
-            request = request.header("authorization", value);
+    fn post(&self, alerts: &[Arc<Alert>]) -> Result<(), String> {
+        let client = Client {
+            http: &self.options.http,
+            tokens: &self.tokens,
+            user_agent: USER_AGENT,
+            until: Instant::now() + self.options.timeout,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+        };
+        let mut request = Request::json("POST", &self.options.url, body(alerts));
+        if let Some(sigv4) = &self.options.sigv4 {
+            sign_request(sigv4, &client, &mut request).map_err(|why| format!("sigv4: {why}"))?;
         }
-        for (name, value) in &self.options.headers {
-            request = request.header(name, value.read()?);
-        }
-        let answer = request.send(body(alerts)).map_err(|error| error.to_string())?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(());
-        }
-        let body = answer.into_body().into_with_config().limit(EXCERPT_BYTES).read_to_vec();
-        let text = String::from_utf8_lossy(&body.unwrap_or_default()).trim().to_owned();
-        Err(format!("status {status}: {text}"))
+        check(&client.send(request).map_err(|error| error.to_string())?)
     }
 }
 
-impl Access {
-    /// The value of the header `Authorization`. Secrets are read anew each time.
-    fn header(&self) -> Result<Option<String>, String> {
-        Ok(match self {
-            Access::None => None,
-            Access::Basic { username, password } => {
-                let pair = format!("{}:{}", username.read()?, password.read()?);
-                Some(format!("Basic {}", BASE64_STANDARD.encode(pair)))
-            }
-            Access::Header { kind, credentials } => Some(format!("{kind} {}", credentials.read()?)),
-        })
+fn check(reply: &Reply) -> Result<(), String> {
+    if (200..300).contains(&reply.status) {
+        return Ok(());
     }
+    let text = reply.body.trim();
+    let end = (0..=EXCERPT_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    Err(format!("status {}: {}", reply.status, &text[..end.unwrap_or(0)]))
 }
 
-fn agent(options: &AlertmanagerOptions) -> Result<Agent, String> {
-    let proxy = options.proxy.as_deref().map(ureq::Proxy::new).transpose();
-    Ok(Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(options.timeout))
-        .user_agent(concat!("tidewatch/", env!("CARGO_PKG_VERSION")))
-        .proxy(proxy.map_err(|error| format!("proxy_url: {error}"))?)
-        .tls_config(options.tls.client()?)
-        .build()
-        .new_agent())
+fn sign_request(sigv4: &Sigv4, client: &Client<'_>, request: &mut Request) -> Result<(), String> {
+    let (environment, now) = (|name: &str| std::env::var(name).ok(), SystemClock.now());
+    let region = sigv4.region(&environment)?;
+    let mut keys = sigv4.keys(&environment)?;
+    if !sigv4.role_arn.is_empty() {
+        keys = role(sigv4, client, &region, &keys)?;
+    }
+    let url = url::Url::parse(&request.url).map_err(|error| error.to_string())?;
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    let signed = sign::Signed {
+        method: request.method,
+        host: &format!("{host}{port}"),
+        path: url.path(),
+        content_type: "application/json",
+        body: request.body.as_deref().unwrap_or_default(),
+        region: &region,
+        // Amazon's service for Prometheus.
+        service: if sigv4.service_name.is_empty() { "aps" } else { &sigv4.service_name },
+        time: &aws::time(now),
+    };
+    request.headers.extend(sign::headers(&signed, &keys));
+    Ok(())
+}
+
+/// Temporary keys of the role.
+fn role(sigv4: &Sigv4, client: &Client<'_>, region: &str, keys: &Keys) -> Result<Keys, String> {
+    let request = sigv4.role_request(region, keys, SystemClock.now());
+    let reply = client.send(request).map_err(|error| format!("assuming the role: {error}"))?;
+    check(&reply).map_err(|why| format!("assuming the role: {why}"))?;
+    aws::role_keys(&reply.body).ok_or_else(|| "assuming the role: no keys".to_owned())
 }

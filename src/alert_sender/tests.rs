@@ -58,11 +58,15 @@ fn alertmanager(url: &str) -> AlertmanagerOptions {
         url: url.to_owned(),
         timeout: Duration::from_secs(5),
         relabel: Vec::new(),
-        access: Access::None,
-        headers: Vec::new(),
-        tls: TlsOptions::default(),
-        proxy: None,
+        http: HttpConfig::default(),
+        sigv4: None,
     }
+}
+
+fn http(text: &str) -> HttpConfig {
+    let mut http: HttpConfig = serde_saphyr::from_str(text).expect("valid");
+    http.complete(std::path::Path::new("")).expect("valid");
+    http
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -79,14 +83,15 @@ fn alerts_arrive_with_external_labels_and_steps_in_place() {
         };
         vec![step]
     };
-    let secret = |text: &str| Secret::Inline(text.to_owned());
     let options = SenderOptions {
         external_labels: Labels::from_pairs([("zone", "eu"), ("a", "external")]).expect("valid"),
         relabel: step("Dropped"),
         alertmanagers: vec![AlertmanagerOptions {
             relabel: step("NotHere"),
-            access: Access::Basic { username: secret("u"), password: secret("p") },
-            headers: vec![("X-Scope".to_owned(), secret("one"))],
+            http: http(
+                "{basic_auth: {username: u, password: p}, \
+                http_headers: {X-Scope: {values: [one]}}}",
+            ),
             ..alertmanager(&url)
         }],
         ..SenderOptions::default()
@@ -173,4 +178,126 @@ fn the_oldest_go_when_too_many_wait() {
     assert_eq!(numbers, ["1", "2"]);
     queue.close();
     assert!(queue.take(10).is_none());
+}
+
+#[test]
+fn requests_to_amazon_are_signed() {
+    let (url, got) = server("200 OK");
+    let secret = |text: &str| Some(crate::secret::Secret::Inline(text.to_owned()));
+    let sigv4 = Sigv4 {
+        region: "eu-west-1".to_owned(),
+        access_key: secret("AKID"),
+        secret_key: secret("hunter2"),
+        ..Sigv4::default()
+    };
+    let options = AlertmanagerOptions { sigv4: Some(sigv4), ..alertmanager(&url) };
+    let sender = AlertSender::new();
+    sender.set(SenderOptions { alertmanagers: vec![options], ..Default::default() }).expect("set");
+    sender.send(&[alert(&[("a", "b")])]);
+    let (head, _) = got.recv_timeout(PATIENCE).expect("a delivery");
+    assert!(head.contains("authorization: aws4-hmac-sha256 credential=akid/"), "{head}");
+    let scope = "/eu-west-1/aps/aws4_request, signedheaders=content-type;host;x-amz-date";
+    assert!(head.contains(scope), "{head}");
+    assert!(head.contains("x-amz-date: "), "{head}");
+    sender.stop(PATIENCE);
+}
+
+#[test]
+fn alertmanagers_are_found_and_lost_again() {
+    let (url, got) = server("200 OK");
+    let address = url.trim_start_matches("http://").trim_end_matches("/api/v2/alerts").to_owned();
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("am.yml");
+    let write = |text: &str| {
+        let fresh = dir.path().join("fresh");
+        std::fs::write(&fresh, text).expect("written");
+        std::fs::rename(&fresh, &file).expect("in place");
+    };
+    write(&format!("- targets: ['{address}', 'dropped:1']\n  labels: {{zone: eu}}\n"));
+    let drop = Step {
+        source_labels: vec!["__address__".to_owned(), "__meta_filepath".to_owned()],
+        regex: crate::relabel::Anchored::new("dropped:1;.*am.yml").expect("a pattern"),
+        action: crate::relabel::Action::Drop,
+        ..Step::default()
+    };
+    let entry = Discovered {
+        template: alertmanager(""),
+        scheme: "http",
+        path: "/api/v2/alerts".to_owned(),
+        relabel: vec![drop],
+        sources: vec![Source {
+            kind: SourceKind::Files(vec![dir.path().join("*.yml")]),
+            every: Duration::from_millis(20),
+        }],
+    };
+    let sender = AlertSender::new();
+    let options = SenderOptions { discovered: vec![entry], ..SenderOptions::default() };
+    sender.set(options.clone()).expect("set");
+    let wait = |active: &[&str], dropped: &[&str]| {
+        let end = std::time::Instant::now() + PATIENCE;
+        loop {
+            let urls = sender.urls();
+            if urls.0 == active && urls.1 == dropped {
+                return;
+            }
+            assert!(std::time::Instant::now() < end, "{urls:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    wait(&[&url], &["http://dropped:1/api/v2/alerts"]);
+    sender.set(options).expect("set again");
+    assert_eq!(sender.urls().0, [&*url], "known ones are kept");
+    sender.send(&[alert(&[("a", "b")])]);
+    got.recv_timeout(PATIENCE).expect("a delivery");
+    write("no list");
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(sender.urls().0, [&*url], "a file that is wrong changes nothing");
+    write("[]");
+    wait(&[], &[]);
+    sender.stop(PATIENCE);
+}
+
+#[test]
+fn lists_are_fetched_over_http() {
+    let (answers, answer) = sync_channel(10);
+    let address = crate::web_client::test_servers::web_server(move |lines, _| {
+        answers.send(lines.to_vec()).expect("the test waits");
+        r#"[{"targets": ["127.0.0.1:9"], "labels": {"a": "b"}}]"#.to_owned()
+    });
+    let entry = Discovered {
+        template: alertmanager(""),
+        scheme: "https",
+        path: "/x".to_owned(),
+        relabel: Vec::new(),
+        sources: vec![
+            Source {
+                kind: SourceKind::Http {
+                    url: format!("http://{address}/sd"),
+                    http: Box::new(http("{authorization: {credentials: t}}")),
+                },
+                every: Duration::from_secs(60),
+            },
+            Source {
+                kind: SourceKind::Dns {
+                    names: vec!["localhost".to_owned()],
+                    ip: IpKind::V4,
+                    port: 9093,
+                },
+                every: Duration::from_secs(60),
+            },
+        ],
+    };
+    let sender = AlertSender::new();
+    let options = SenderOptions { discovered: vec![entry], ..SenderOptions::default() };
+    sender.set(options).expect("set");
+    let end = std::time::Instant::now() + PATIENCE;
+    while sender.urls().0 != ["https://127.0.0.1:9/x", "https://127.0.0.1:9093/x"] {
+        assert!(std::time::Instant::now() < end, "{:?}", sender.urls());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let asked = answer.recv_timeout(PATIENCE).expect("asked").join("\n").to_lowercase();
+    for part in ["authorization: bearer t", "x-prometheus-refresh-interval-seconds: 60"] {
+        assert!(asked.contains(part), "{asked}");
+    }
+    sender.stop(PATIENCE);
 }

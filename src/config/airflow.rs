@@ -12,7 +12,7 @@ use crate::airflow::InstanceOptions;
 use crate::airflow::options::{Auth, DagFilter, Patterns, Sla};
 use crate::model::Labels;
 use crate::secret::Secret;
-use crate::tls::TlsOptions;
+use crate::web_client::config::{HeaderValues, HttpConfig, TlsConfig};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(15);
 const INVENTORY_INTERVAL: Duration = Duration::from_secs(60);
@@ -66,8 +66,17 @@ struct RawInstance {
     token: Option<String>,
     token_file: Option<PathBuf>,
     token_env: Option<String>,
-    tls_config: Option<RawTls>,
-    proxy_url: Option<String>,
+    #[serde(default)]
+    tls_config: TlsConfig,
+    proxy_url: Option<Secret>,
+    #[serde(default)]
+    no_proxy: String,
+    #[serde(default)]
+    proxy_from_environment: bool,
+    #[serde(default)]
+    proxy_connect_header: BTreeMap<String, Vec<Secret>>,
+    #[serde(default)]
+    http_headers: BTreeMap<String, HeaderValues>,
     poll_interval: Option<PromDuration>,
     inventory_interval: Option<PromDuration>,
     timeout: Option<PromDuration>,
@@ -77,17 +86,6 @@ struct RawInstance {
     dags: Option<RawDags>,
     #[serde(default)]
     slas: Vec<RawSla>,
-}
-
-/// `airflow.instances[].tls_config`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTls {
-    ca_file: Option<PathBuf>,
-    cert_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
-    #[serde(default)]
-    insecure_skip_verify: bool,
 }
 
 /// `airflow.instances[].dags`.
@@ -143,7 +141,7 @@ pub(super) fn build(
         if !names.insert(name.clone()) {
             return Err(invalid(format!("two instances are named {name:?}")));
         }
-        let options = build_one(instance, &shared);
+        let options = build_one(instance, &shared, directory);
         built.push(options.map_err(|why| invalid(format!("instance {name:?}: {why}")))?);
     }
     Ok(built)
@@ -152,35 +150,42 @@ pub(super) fn build(
 impl RawInstance {
     /// The files it names.
     fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let tls = self.tls_config.iter_mut();
-        let tls = tls.flat_map(|tls| [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file]);
-        tls.chain([&mut self.password_file, &mut self.token_file]).flatten()
+        [&mut self.password_file, &mut self.token_file].into_iter().flatten()
+    }
+
+    /// How it is reached; paths start at `directory`.
+    fn http(&self, directory: &Path) -> Result<HttpConfig, String> {
+        let mut http = HttpConfig {
+            tls_config: self.tls_config.clone(),
+            proxy_url: self.proxy_url.clone(),
+            no_proxy: self.no_proxy.clone(),
+            proxy_from_environment: self.proxy_from_environment,
+            proxy_connect_header: self.proxy_connect_header.clone(),
+            http_headers: self.http_headers.clone(),
+            ..HttpConfig::default()
+        };
+        http.complete(directory)?;
+        Ok(http)
     }
 }
 
-fn build_one(raw: RawInstance, shared: &[Sla]) -> Result<InstanceOptions, String> {
-    let auth = auth(&raw)?;
+fn build_one(
+    raw: RawInstance,
+    shared: &[Sla],
+    directory: &Path,
+) -> Result<InstanceOptions, String> {
+    let (auth, http) = (auth(&raw)?, raw.http(directory)?);
     let mut slas = shared.to_vec();
     for own in &raw.slas {
         let own = sla(own).map_err(|error| error.to_string())?;
         slas.retain(|other| other.name != own.name);
         slas.push(own);
     }
-    let tls = raw.tls_config.unwrap_or_default();
-    if tls.cert_file.is_some() != tls.key_file.is_some() {
-        return Err("cert_file and key_file belong together".to_owned());
-    }
     let dags = raw.dags.unwrap_or_default();
     Ok(InstanceOptions {
         url: url(&raw.url)?,
         auth,
-        tls: TlsOptions {
-            ca_file: tls.ca_file,
-            cert_file: tls.cert_file,
-            key_file: tls.key_file,
-            insecure_skip_verify: tls.insecure_skip_verify,
-        },
-        proxy: raw.proxy_url,
+        http,
         poll_interval: positive("poll_interval", raw.poll_interval, POLL_INTERVAL)?,
         inventory_interval: positive(
             "inventory_interval",
@@ -301,7 +306,7 @@ mod tests {
         assert_eq!((built[1].slas.len(), built[1].slas[0].duration_ms), (1, None));
         let token = Secret::File(PathBuf::from("/etc/tidewatch/token"));
         assert_eq!(built[2].auth, Auth::Token(token), "beside the configuration");
-        assert_eq!(built[2].tls.ca_file.as_deref(), Some(Path::new("/ca.pem")));
+        assert_eq!(built[2].http.tls_config.ca, Some(Secret::File(PathBuf::from("/ca.pem"))));
         assert_eq!(built[1].labels, [("env".to_owned(), "prod".to_owned())]);
     }
 
@@ -314,6 +319,8 @@ mod tests {
             ("{name: a, url: 'http://a', token: t, token_file: f}", "only one of token"),
             ("{name: a, url: 'http://a', labels: {job: x}}", "\"job\""),
             ("{name: a, url: 'http://a', timeout: 0s}", "timeout"),
+            ("{name: a, url: 'http://a', proxy_url: 'ftp://x'}", "proxy_url"),
+            ("{name: a, url: 'http://a', tls_config: {max_version: TLS10}}", "max_version"),
             ("{name: a, url: 'http://a', slas: [{name: s, dags: ['*']}]}", "max_duration"),
             ("{name: a, url: 'http://a'}\n- {name: a, url: 'http://b'}", "two instances"),
         ] {

@@ -1,97 +1,61 @@
 //! `alerting`: the Alertmanagers that alerts are sent to.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_saphyr::Spanned;
 
+use super::discovery::with_unused_discovery;
 use super::error::ConfigError;
 use super::raw::PromDuration;
 use super::relabel::Relabel;
-use crate::alert_sender::{Access, AlertmanagerOptions, SenderOptions};
+use crate::alert_sender::{
+    AlertmanagerOptions, Discovered, IpKind, SenderOptions, Source, SourceKind, TargetGroup,
+};
+use crate::aws::Sigv4;
 use crate::model::Labels;
-use crate::relabel::{Step, apply};
-use crate::secret::Secret;
-use crate::tls::TlsOptions;
+use crate::relabel::Step;
+use crate::web_client::config::{HttpConfig, http_section};
 
 /// How long a delivery may take unless the configuration says otherwise (as in Prometheus).
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Most Alertmanagers; each has a queue and a thread.
+/// Most Alertmanagers of static lists; each has a queue and a thread.
 const ALERTMANAGERS_MAX: usize = 100;
 /// Path of the API below the prefix.
 const API_PATH: &str = "/api/v2/alerts";
+/// How often the sources of targets are asked (as in Prometheus).
+const FILE_REFRESH: Duration = Duration::from_secs(5 * 60);
+const HTTP_REFRESH: Duration = Duration::from_secs(60);
+const DNS_REFRESH: Duration = Duration::from_secs(30);
 
 /// `alerting`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAlerting {
     alert_relabel_configs: Option<Vec<Relabel>>,
-    alertmanagers: Option<Vec<RawAlertmanager>>,
+    alertmanagers: Option<Vec<Spanned<RawAlertmanager>>>,
 }
 
-/// One entry of `alerting.alertmanagers`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAlertmanager {
-    scheme: Option<Scheme>,
-    path_prefix: Option<String>,
-    timeout: Option<PromDuration>,
-    #[serde(rename = "api_version")]
-    _api_version: Option<ApiVersion>,
-    static_configs: Option<Vec<StaticConfig>>,
-    relabel_configs: Option<Vec<Relabel>>,
-    alert_relabel_configs: Option<Vec<Relabel>>,
-    basic_auth: Option<BasicAuth>,
-    authorization: Option<Authorization>,
-    bearer_token: Option<String>,
-    bearer_token_file: Option<PathBuf>,
-    tls_config: Option<RawTls>,
-    proxy_url: Option<String>,
-    http_headers: Option<BTreeMap<String, Header>>,
-    #[serde(rename = "follow_redirects")]
-    _follow_redirects: Option<bool>,
-    #[serde(rename = "enable_http2")]
-    _enable_http2: Option<bool>,
-    /// What is known and not acted on: discovery and further ways to log in.
-    oauth2: Option<IgnoredAny>,
-    sigv4: Option<IgnoredAny>,
-    no_proxy: Option<IgnoredAny>,
-    proxy_from_environment: Option<IgnoredAny>,
-    proxy_connect_header: Option<IgnoredAny>,
-    azure_sd_configs: Option<IgnoredAny>,
-    consul_sd_configs: Option<IgnoredAny>,
-    digitalocean_sd_configs: Option<IgnoredAny>,
-    dns_sd_configs: Option<IgnoredAny>,
-    docker_sd_configs: Option<IgnoredAny>,
-    dockerswarm_sd_configs: Option<IgnoredAny>,
-    ec2_sd_configs: Option<IgnoredAny>,
-    eureka_sd_configs: Option<IgnoredAny>,
-    file_sd_configs: Option<IgnoredAny>,
-    gce_sd_configs: Option<IgnoredAny>,
-    hetzner_sd_configs: Option<IgnoredAny>,
-    http_sd_configs: Option<IgnoredAny>,
-    ionos_sd_configs: Option<IgnoredAny>,
-    kubernetes_sd_configs: Option<IgnoredAny>,
-    kuma_sd_configs: Option<IgnoredAny>,
-    lightsail_sd_configs: Option<IgnoredAny>,
-    linode_sd_configs: Option<IgnoredAny>,
-    marathon_sd_configs: Option<IgnoredAny>,
-    nerve_sd_configs: Option<IgnoredAny>,
-    nomad_sd_configs: Option<IgnoredAny>,
-    openstack_sd_configs: Option<IgnoredAny>,
-    ovhcloud_sd_configs: Option<IgnoredAny>,
-    puppetdb_sd_configs: Option<IgnoredAny>,
-    scaleway_sd_configs: Option<IgnoredAny>,
-    serverset_sd_configs: Option<IgnoredAny>,
-    stackit_sd_configs: Option<IgnoredAny>,
-    triton_sd_configs: Option<IgnoredAny>,
-    uyuni_sd_configs: Option<IgnoredAny>,
-    vultr_sd_configs: Option<IgnoredAny>,
-}
+with_unused_discovery! { http_section! {
+    /// One entry of `alerting.alertmanagers`.
+    struct RawAlertmanager {
+        scheme: Scheme,
+        path_prefix: Option<String>,
+        timeout: Option<PromDuration>,
+        #[serde(rename = "api_version")]
+        _api_version: Option<ApiVersion>,
+        static_configs: Option<Vec<TargetGroup>>,
+        file_sd_configs: Option<Vec<FileSd>>,
+        http_sd_configs: Option<Vec<HttpSd>>,
+        dns_sd_configs: Option<Vec<DnsSd>>,
+        relabel_configs: Option<Vec<Relabel>>,
+        alert_relabel_configs: Option<Vec<Relabel>>,
+        sigv4: Option<Sigv4>,
+    }
+} }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Scheme {
     #[default]
@@ -99,61 +63,38 @@ enum Scheme {
     Https,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum ApiVersion {
     V2,
 }
 
-#[derive(Debug, Deserialize)]
+/// One entry of `file_sd_configs`.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-struct StaticConfig {
-    targets: Option<Vec<String>>,
-    labels: Option<BTreeMap<String, String>>,
+struct FileSd {
+    files: Vec<PathBuf>,
+    refresh_interval: Option<PromDuration>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BasicAuth {
-    username: Option<String>,
-    username_file: Option<PathBuf>,
-    password: Option<String>,
-    password_file: Option<PathBuf>,
+http_section! {
+    /// One entry of `http_sd_configs`.
+    struct HttpSd {
+        url: String,
+        refresh_interval: Option<PromDuration>,
+    }
+    unused {}
 }
 
-#[derive(Debug, Deserialize)]
+/// One entry of `dns_sd_configs`.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-struct Authorization {
+struct DnsSd {
+    names: Vec<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
-    credentials: Option<String>,
-    credentials_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    #[serde(default)]
-    values: Vec<String>,
-    #[serde(default)]
-    secrets: Vec<String>,
-    #[serde(default)]
-    files: Vec<PathBuf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTls {
-    ca_file: Option<PathBuf>,
-    cert_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
-    #[serde(default)]
-    insecure_skip_verify: bool,
-    /// TLS 1.2 and 1.3 are spoken, whatever stands here.
-    #[serde(rename = "min_version")]
-    _min_version: Option<IgnoredAny>,
-    #[serde(rename = "max_version")]
-    _max_version: Option<IgnoredAny>,
+    port: Option<u16>,
+    refresh_interval: Option<PromDuration>,
 }
 
 fn invalid(message: String) -> ConfigError {
@@ -174,13 +115,17 @@ pub(super) fn build(
         SenderOptions { external_labels: external_labels.clone(), ..SenderOptions::default() };
     let Some(raw) = raw else { return Ok(options) };
     options.relabel = steps(raw.alert_relabel_configs.as_ref());
-    for one in raw.alertmanagers.iter().flatten() {
-        let targets = one.targets().map_err(invalid)?;
-        for target in targets {
-            match target.url {
-                Some(url) => options.alertmanagers.push(one.build(url, base).map_err(invalid)?),
-                None => options.dropped.push(target.before),
-            }
+    for (number, one) in raw.alertmanagers.iter().flatten().enumerate() {
+        let (line, one) = (one.defined.line(), &one.value);
+        let place = format!("alertmanagers, entry {} in line {line}", number + 1);
+        let named = |why| invalid(format!("{place}: {why}"));
+        let entry = one.build(base).map_err(named)?;
+        let groups = one.static_configs.iter().flatten();
+        let found = entry.resolve(groups).map_err(named)?;
+        options.alertmanagers.extend(found.alertmanagers);
+        options.dropped.extend(found.dropped);
+        if !entry.sources.is_empty() {
+            options.discovered.push(entry);
         }
     }
     let number = options.alertmanagers.len();
@@ -194,187 +139,186 @@ fn steps(relabel: Option<&Vec<Relabel>>) -> Vec<Step> {
     relabel.into_iter().flatten().map(|relabel| relabel.0.clone()).collect()
 }
 
-/// Whether anything stands there that is known and not acted on.
-pub(super) fn is_unused(raw: &RawAlerting) -> bool {
-    raw.alertmanagers.iter().flatten().any(RawAlertmanager::has_unused)
-}
-
-/// An Alertmanager before and after relabelling.
-struct Target {
-    before: String,
-    url: Option<String>,
+/// Keys that are known and not acted on.
+pub(super) fn unused(raw: &RawAlerting) -> Vec<&'static str> {
+    let all = raw.alertmanagers.iter().flatten().flat_map(|one| one.value.unused());
+    let mut all: Vec<_> = all.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 impl RawAlertmanager {
-    fn targets(&self) -> Result<Vec<Target>, String> {
-        let scheme = match self.scheme.unwrap_or_default() {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        };
+    fn build(&self, base: &Path) -> Result<Discovered, String> {
         let prefix = self.path_prefix.as_deref().unwrap_or_default().trim_matches('/');
         let path =
             if prefix.is_empty() { API_PATH.to_owned() } else { format!("/{prefix}{API_PATH}") };
-        let relabel = steps(self.relabel_configs.as_ref());
-        let mut targets = Vec::new();
-        for group in self.static_configs.iter().flatten() {
-            for address in group.targets.iter().flatten() {
-                let own = group.labels.iter().flatten().map(|(n, v)| (n.as_str(), v.as_str()));
-                let fixed = [
-                    ("__address__", address.as_str()),
-                    ("__scheme__", scheme),
-                    ("__alerts_path__", path.as_str()),
-                ];
-                let labels = Labels::from_pairs(own.chain(fixed)).map_err(|e| e.to_string())?;
-                let before = url_of(&labels);
-                let labels = apply(&relabel, labels).map_err(|error| error.to_string())?;
-                let url = labels.map(|labels| url_of(&labels));
-                if let Some(url) = &url {
-                    check_url(url)?;
-                }
-                targets.push(Target { before, url });
+        if let Some(sigv4) = &self.sigv4 {
+            sigv4.check()?;
+            let others = [
+                self.basic_auth.is_some(),
+                self.authorization.is_some() || self.bearer_token.is_some(),
+                self.oauth2.is_some() || self.bearer_token_file.is_some(),
+            ];
+            if others.contains(&true) {
+                let why = "at most one of basic_auth, authorization, oauth2 and sigv4";
+                return Err(why.to_owned());
             }
         }
-        Ok(targets)
-    }
-
-    fn build(&self, url: String, base: &Path) -> Result<AlertmanagerOptions, String> {
-        let tls = self.tls_config.as_ref();
-        let file = |file: fn(&RawTls) -> &Option<PathBuf>| {
-            tls.and_then(|tls| file(tls).as_ref()).map(|path| base.join(path))
-        };
-        let tls_options = TlsOptions {
-            ca_file: file(|tls| &tls.ca_file),
-            cert_file: file(|tls| &tls.cert_file),
-            key_file: file(|tls| &tls.key_file),
-            insecure_skip_verify: tls.is_some_and(|tls| tls.insecure_skip_verify),
-        };
-        if tls_options.cert_file.is_some() != tls_options.key_file.is_some() {
-            return Err("cert_file and key_file of tls_config belong together".to_owned());
-        }
-        Ok(AlertmanagerOptions {
-            url,
-            timeout: self
-                .timeout
-                .map_or(TIMEOUT, |timeout| timeout.0)
-                .max(Duration::from_millis(1)),
-            relabel: steps(self.alert_relabel_configs.as_ref()),
-            access: self.access(base)?,
-            headers: self.headers(base)?,
-            tls: tls_options,
-            proxy: self.proxy_url.clone(),
+        let timeout = self.timeout.map_or(TIMEOUT, |timeout| timeout.0);
+        Ok(Discovered {
+            template: AlertmanagerOptions {
+                url: String::new(),
+                timeout: timeout.max(Duration::from_millis(1)),
+                relabel: steps(self.alert_relabel_configs.as_ref()),
+                http: self.http(base)?,
+                sigv4: self.sigv4.clone(),
+            },
+            scheme: match self.scheme {
+                Scheme::Http => "http",
+                Scheme::Https => "https",
+            },
+            path,
+            relabel: steps(self.relabel_configs.as_ref()),
+            sources: self.sources(base)?,
         })
     }
 
-    fn access(&self, base: &Path) -> Result<Access, String> {
-        let bearer = secret("bearer_token", &self.bearer_token, &self.bearer_token_file, base)?;
-        let given = [self.basic_auth.is_some(), self.authorization.is_some(), bearer.is_some()];
-        if given.iter().filter(|given| **given).count() > 1 {
-            return Err("at most one of basic_auth, authorization and bearer_token".to_owned());
+    fn sources(&self, base: &Path) -> Result<Vec<Source>, String> {
+        let mut sources = Vec::new();
+        for one in self.file_sd_configs.iter().flatten() {
+            sources.push(one.source(base).map_err(|why| format!("file_sd_configs: {why}"))?);
         }
-        if let Some(basic) = &self.basic_auth {
-            let username = secret("username", &basic.username, &basic.username_file, base)?;
-            let password = secret("password", &basic.password, &basic.password_file, base)?;
-            let empty = || Secret::Inline(String::new());
-            return Ok(Access::Basic {
-                username: username.unwrap_or_else(empty),
-                password: password.unwrap_or_else(empty),
-            });
+        for one in self.http_sd_configs.iter().flatten() {
+            sources.push(one.source(base).map_err(|why| format!("http_sd_configs: {why}"))?);
         }
-        if let Some(authorization) = &self.authorization {
-            let kind = authorization.kind.as_deref().unwrap_or("Bearer").trim();
-            if kind.is_empty() || kind.eq_ignore_ascii_case("basic") {
-                return Err("authorization type cannot be \"basic\", use basic_auth".to_owned());
+        for one in self.dns_sd_configs.iter().flatten() {
+            sources.push(one.source().map_err(|why| format!("dns_sd_configs: {why}"))?);
+        }
+        Ok(sources)
+    }
+}
+
+fn every(given: Option<PromDuration>, usual: Duration) -> Result<Duration, String> {
+    match given.map_or(usual, |given| given.0) {
+        Duration::ZERO => Err("refresh_interval must be more than 0".to_owned()),
+        every => Ok(every),
+    }
+}
+
+impl FileSd {
+    fn source(&self, base: &Path) -> Result<Source, String> {
+        if self.files.is_empty() {
+            return Err("it names no file".to_owned());
+        }
+        for file in &self.files {
+            let ending = file.extension().map(|e| e.to_string_lossy().to_lowercase());
+            if !matches!(ending.as_deref(), Some("json" | "yml" | "yaml")) {
+                let why = "does not end with .json, .yml or .yaml";
+                return Err(format!("{} {why}", file.display()));
             }
-            let (inline, file) = (&authorization.credentials, &authorization.credentials_file);
-            let credentials = secret("credentials", inline, file, base)?;
-            return Ok(credentials.map_or(Access::None, |credentials| Access::Header {
-                kind: kind.to_owned(),
-                credentials,
-            }));
         }
-        let kind = "Bearer".to_owned();
-        Ok(bearer.map_or(Access::None, |credentials| Access::Header { kind, credentials }))
+        let files = self.files.iter().map(|file| base.join(file)).collect();
+        let kind = SourceKind::Files(files);
+        Ok(Source { kind, every: every(self.refresh_interval, FILE_REFRESH)? })
     }
+}
 
-    fn headers(&self, base: &Path) -> Result<Vec<(String, Secret)>, String> {
-        let mut headers = Vec::new();
-        for (name, header) in self.http_headers.iter().flatten() {
-            if ureq::http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-                return Err(format!("http_headers: {name:?} is not a header's name"));
+impl HttpSd {
+    fn source(&self, base: &Path) -> Result<Source, String> {
+        match url::Url::parse(&self.url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {}
+            _ => return Err("url is not one of HTTP with a host".to_owned()),
+        }
+        let http: Box<HttpConfig> = Box::new(self.http(base)?);
+        let kind = SourceKind::Http { url: self.url.clone(), http };
+        Ok(Source { kind, every: every(self.refresh_interval, HTTP_REFRESH)? })
+    }
+}
+
+impl DnsSd {
+    fn source(&self) -> Result<Source, String> {
+        let ip = match self.kind.as_deref().map(str::to_ascii_uppercase).as_deref() {
+            Some("A") => IpKind::V4,
+            Some("AAAA") => IpKind::V6,
+            None | Some("SRV") => {
+                let why = "type SRV (which it is when none is given) is not supported: use A or \
+                           AAAA with a port";
+                return Err(why.to_owned());
             }
-            let inline = header.values.iter().chain(&header.secrets);
-            headers.extend(inline.map(|text| (name.clone(), Secret::Inline(text.clone()))));
-            let files = header.files.iter().map(|path| Secret::File(base.join(path)));
-            headers.extend(files.map(|file| (name.clone(), file)));
+            Some(other) => return Err(format!("type {other} is not supported: use A or AAAA")),
+        };
+        if self.names.is_empty() {
+            return Err("it has no names".to_owned());
         }
-        Ok(headers)
-    }
-
-    fn has_unused(&self) -> bool {
-        [
-            &self.oauth2,
-            &self.sigv4,
-            &self.no_proxy,
-            &self.proxy_from_environment,
-            &self.proxy_connect_header,
-            &self.azure_sd_configs,
-            &self.consul_sd_configs,
-            &self.digitalocean_sd_configs,
-            &self.dns_sd_configs,
-            &self.docker_sd_configs,
-            &self.dockerswarm_sd_configs,
-            &self.ec2_sd_configs,
-            &self.eureka_sd_configs,
-            &self.file_sd_configs,
-            &self.gce_sd_configs,
-            &self.hetzner_sd_configs,
-            &self.http_sd_configs,
-            &self.ionos_sd_configs,
-            &self.kubernetes_sd_configs,
-            &self.kuma_sd_configs,
-            &self.lightsail_sd_configs,
-            &self.linode_sd_configs,
-            &self.marathon_sd_configs,
-            &self.nerve_sd_configs,
-            &self.nomad_sd_configs,
-            &self.openstack_sd_configs,
-            &self.ovhcloud_sd_configs,
-            &self.puppetdb_sd_configs,
-            &self.scaleway_sd_configs,
-            &self.serverset_sd_configs,
-            &self.stackit_sd_configs,
-            &self.triton_sd_configs,
-            &self.uyuni_sd_configs,
-            &self.vultr_sd_configs,
-        ]
-        .iter()
-        .any(|key| key.is_some())
+        let port = self.port.ok_or("types A and AAAA need a port")?;
+        let kind = SourceKind::Dns { names: self.names.clone(), ip, port };
+        Ok(Source { kind, every: every(self.refresh_interval, DNS_REFRESH)? })
     }
 }
 
-fn url_of(labels: &Labels) -> String {
-    let part = |name| labels.value(name);
-    format!("{}://{}{}", part("__scheme__"), part("__address__"), part("__alerts_path__"))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn check_url(url: &str) -> Result<(), String> {
-    let parsed = url::Url::parse(url).map_err(|error| format!("address {url:?}: {error}"))?;
-    match parsed.scheme() {
-        "http" | "https" if parsed.host_str().is_some() => Ok(()),
-        _ => Err(format!("address {url:?} is not one of HTTP")),
+    fn built(entry: &str) -> Result<SenderOptions, String> {
+        let text = format!("alertmanagers:\n- {entry}\n");
+        let raw: RawAlerting = serde_saphyr::from_str(&text).map_err(|e| e.to_string())?;
+        build(Some(&raw), &Labels::empty(), Path::new("/etc/t")).map_err(|e| e.to_string())
     }
-}
 
-fn secret(
-    key: &str,
-    inline: &Option<String>,
-    file: &Option<PathBuf>,
-    base: &Path,
-) -> Result<Option<Secret>, String> {
-    match (inline, file) {
-        (None, None) => Ok(None),
-        (Some(text), None) => Ok(Some(Secret::Inline(text.clone()))),
-        (None, Some(path)) => Ok(Some(Secret::File(base.join(path)))),
-        (Some(_), Some(_)) => Err(format!("at most one of {key} and {key}_file")),
+    #[test]
+    fn entries_hold_targets_sources_and_logins() {
+        let options = built(
+            "{static_configs: [{targets: ['a:9093', 'b:9093']}, {targets: }], path_prefix: /am/, \
+             scheme: https, relabel_configs: [{source_labels: [__address__], regex: 'b:.*', \
+             action: drop}], oauth2: {client_id: i, client_secret: s, token_url: 'http://t/'}, \
+             file_sd_configs: [{files: [am/*.yml]}], \
+             http_sd_configs: [{url: 'http://x/', basic_auth: {username: u, password_file: p}}], \
+             dns_sd_configs: [{names: [am], type: A, port: 9093, refresh_interval: 1m}]}",
+        )
+        .expect("valid");
+        assert_eq!(options.alertmanagers[0].url, "https://a:9093/am/api/v2/alerts");
+        assert_eq!(options.dropped, ["https://b:9093/am/api/v2/alerts"]);
+        assert!(options.alertmanagers[0].http.oauth2.is_some());
+        let sources = &options.discovered[0].sources;
+        let files = SourceKind::Files(vec![PathBuf::from("/etc/t/am/*.yml")]);
+        assert_eq!(sources[0], Source { kind: files, every: FILE_REFRESH });
+        let SourceKind::Http { http, .. } = &sources[1].kind else { panic!("{sources:?}") };
+        let password = http.basic_auth.as_ref().and_then(|basic| basic.password.clone());
+        assert_eq!(password, Some(crate::secret::Secret::File("/etc/t/p".into())));
+        let (names, ip, port) = (vec!["am".to_owned()], IpKind::V4, 9093);
+        let dns = SourceKind::Dns { names, ip, port };
+        assert_eq!(sources[2], Source { kind: dns, every: Duration::from_secs(60) });
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused() {
+        for (entry, hint) in [
+            ("{dns_sd_configs: [{names: [x]}]}", "SRV"),
+            ("{dns_sd_configs: [{names: [x], type: MX}]}", "MX"),
+            ("{dns_sd_configs: [{names: [x], type: A}]}", "port"),
+            ("{file_sd_configs: [{files: [x.txt]}]}", "x.txt"),
+            ("{http_sd_configs: [{url: 'ftp://x'}]}", "http_sd_configs: url"),
+            ("{http_sd_configs: [{url: 'http://x', refresh_interval: 0s}]}", "refresh_interval"),
+            ("{tls_config: {max_version: TLS11}}", "tls_config: max_version"),
+            ("{proxy_url: 'ftp://x'}", "proxy_url"),
+            ("{http_headers: {Host: {values: [x]}}}", "\"Host\""),
+            ("{sigv4: {region: x}, basic_auth: {username: u}}", "sigv4"),
+            ("{sigv4: {access_key: x}}", "belong together"),
+            ("{static_configs: [{targets: ['a b']}]}", "a b"),
+            ("{no_proxy: x}", "no_proxy"),
+        ] {
+            let error = built(entry).expect_err(entry);
+            assert!(error.contains(hint), "{entry}: {error}");
+            assert!(error.contains("entry 1"), "{entry}: {error}");
+        }
+    }
+
+    #[test]
+    fn unknown_ways_of_discovery_are_named() {
+        let text = "alertmanagers: [{consul_sd_configs: [{server: x}], ec2_sd_configs: []}]";
+        let raw: RawAlerting = serde_saphyr::from_str(text).expect("valid");
+        assert_eq!(unused(&raw), ["consul_sd_configs", "ec2_sd_configs"]);
     }
 }

@@ -356,10 +356,6 @@ fn warnings(path: &Path, raw: &RawConfig, global: &RawGlobal) -> Vec<String> {
     let keys = [
         ("scrape_config_files", line(raw.scrape_config_files.as_ref())),
         ("scrape_configs", line(raw.scrape_configs.as_ref())),
-        (
-            "discovery or login of alerting.alertmanagers",
-            line(raw.alerting.as_ref().filter(|own| alerting::is_unused(&own.value))),
-        ),
         ("remote_write", line(raw.remote_write.as_ref())),
         ("remote_read", line(raw.remote_read.as_ref())),
         ("otlp", line(raw.otlp.as_ref())),
@@ -375,7 +371,14 @@ fn warnings(path: &Path, raw: &RawConfig, global: &RawGlobal) -> Vec<String> {
         ("storage.tsdb.retention.size", line(retention.and_then(|r| r.size.as_ref()))),
         ("storage.tsdb.retention.percentage", line(retention.and_then(|r| r.percentage.as_ref()))),
     ];
+    let alerting = raw.alerting.iter().flat_map(|own| {
+        let line = own.defined.line();
+        let keys = alerting::unused(&own.value).into_iter();
+        keys.map(move |key| (format!("{key} of alerting.alertmanagers"), Some(line)))
+    });
     keys.into_iter()
+        .map(|(key, line)| (key.to_owned(), line))
+        .chain(alerting)
         .filter_map(|(key, line)| Some((key, line?)))
         .map(|(key, line)| format!("{}:{line}: {key} is read but not acted on yet", path.display()))
         .collect()

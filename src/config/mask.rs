@@ -31,6 +31,9 @@ fn mask(value: &mut Value, password: &Regex) {
                 if key == "alertmanager" {
                     crate::notify::config::mask::mask(value);
                 }
+                if key == "proxy_connect_header" {
+                    crate::notify::config::mask::mask_values(value);
+                }
                 match is_secret(key) && !value.is_null() && !value.is_object() {
                     true => *value = Value::String(MASK.to_owned()),
                     false => mask(value, password),
@@ -69,5 +72,20 @@ mod tests {
         assert!(shown.contains("/etc/key.pem"), "{shown}");
         assert!(shown.contains("username: me"), "{shown}");
         assert!(shown.contains("://me:<secret>@example.org"), "{shown}");
+    }
+
+    #[test]
+    fn alertmanagers_and_watched_instances_show_no_secret() {
+        let text = "alerting:\n  alertmanagers:\n  - basic_auth: {password: hunter1}\n    \
+              oauth2: {client_secret: hunter2}\n    bearer_token: hunter3\n    \
+              proxy_url: 'http://u:hunter4@p'\n    proxy_connect_header: {X: [hunter5]}\n    \
+              http_headers: {X: {secrets: [hunter6], values: [seen]}}\n    \
+              sigv4: {access_key: hunter7, secret_key: hunter8}\n    \
+              http_sd_configs: [{url: 'http://x', authorization: {credentials: hunter9}}]\n\
+            airflow:\n  instances:\n  - {name: a, password: hunter10, token: hunter11, \
+              proxy_connect_header: {X: [hunter12]}, tls_config: {key: hunter13}}\n";
+        let shown = masked_yaml(text);
+        assert!(!shown.contains("hunter"), "{shown}");
+        assert!(shown.contains("seen"), "{shown}");
     }
 }

@@ -10,6 +10,7 @@
 mod airflow;
 mod alerting;
 mod build;
+mod discovery;
 mod duration;
 mod env;
 mod error;

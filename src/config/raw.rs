@@ -16,7 +16,7 @@ use super::statsd::RawStatsd;
 use crate::notify::config::AlertFile;
 
 /// A duration in Prometheus' form.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct PromDuration(pub Duration);
 
 impl<'de> Deserialize<'de> for PromDuration {

@@ -1,11 +1,10 @@
 //! Values that a receiver may leave to `global`.
 
 use std::ops::Deref;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::secret::Secret;
+pub(super) use crate::secret::chosen as chosen_secret;
 
 /// A value that may be absent in the file and is always there once the file is loaded: taken over
 /// from `global`, or the file is refused.
@@ -46,23 +45,6 @@ impl<T: Clone> Inherited<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Inherited<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Inherited<T>, D::Error> {
         Option::deserialize(deserializer).map(Inherited)
-    }
-}
-
-/// The one secret of `key`, `key_file` and `key_env`, if any is given.
-pub(super) fn chosen_secret(
-    key: &str,
-    inline: Option<Secret>,
-    file: &Option<PathBuf>,
-    env: &Option<String>,
-) -> Result<Option<Secret>, String> {
-    let inline = inline.filter(|secret| secret.inline() != Some(""));
-    let file = file.clone().filter(|path| !path.as_os_str().is_empty());
-    match (inline, file, env.clone()) {
-        (inline, None, None) => Ok(inline),
-        (None, Some(path), None) => Ok(Some(Secret::File(path))),
-        (None, None, Some(name)) => Ok(Some(Secret::Env(name))),
-        _ => Err(format!("at most one of {key}, {key}_file and {key}_env can be given")),
     }
 }
 

@@ -73,8 +73,10 @@ fn mask_below(list: &str, value: &mut Value, password: &Regex) {
         Value::Object(map) => {
             for (key, value) in map {
                 let holds_value = !value.is_null() && !value.is_object();
-                if list == "webhook_configs" && key == "url" {
+                if key == "url" && matches!(list, "webhook_configs" | "incidentio_configs") {
                     mask_path(value);
+                } else if key == "proxy_connect_header" {
+                    mask_values(value);
                 } else if holds_value && is_secret(list, key) {
                     *value = Value::String(MASK.to_owned());
                 } else if key.ends_with("_configs") {
@@ -89,6 +91,13 @@ fn mask_below(list: &str, value: &mut Value, password: &Regex) {
             *text = password.replace_all(text, format!("${{1}}{MASK}@")).into_owned();
         }
         _ => {}
+    }
+}
+
+/// Masks the values of headers.
+pub fn mask_values(headers: &mut Value) {
+    for value in headers.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+        *value = Value::String(MASK.to_owned());
     }
 }
 

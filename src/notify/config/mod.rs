@@ -13,7 +13,6 @@ mod error;
 mod file;
 mod global;
 mod go_duration;
-mod http;
 mod inherit;
 mod integrations;
 pub mod mask;
@@ -30,12 +29,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::secret::Secret;
+pub use crate::web_client::config::{
+    Authorization, BasicAuth, HeaderValues, HttpConfig, Oauth2Config, TlsConfig, TlsVersion,
+};
 pub use error::AlertConfigError;
 pub use file::AlertFile;
 pub use global::{Global, HostPort};
-pub use http::{
-    Authorization, BasicAuth, HeaderValues, HttpConfig, Oauth2Config, TlsConfig, TlsVersion,
-};
 pub use inherit::Inherited;
 pub use integrations::discord::DiscordConfig;
 pub use integrations::email::{EmailConfig, ThreadBy, Threading};
@@ -50,7 +49,7 @@ pub use integrations::pagerduty::{PagerdutyConfig, PagerdutyImage, PagerdutyKey,
 pub use integrations::pushover::PushoverConfig;
 pub use integrations::rocketchat::{RocketchatAction, RocketchatConfig, RocketchatField};
 pub use integrations::slack::{SlackAction, SlackConfig, SlackConfirmation, SlackField};
-pub use integrations::sns::{Sigv4, SnsConfig};
+pub use integrations::sns::SnsConfig;
 pub use integrations::telegram::TelegramConfig;
 pub use integrations::victorops::VictoropsConfig;
 pub use integrations::webex::WebexConfig;

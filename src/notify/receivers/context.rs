@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use ring::digest;
 use serde::Serialize;
 
@@ -187,6 +188,12 @@ impl<'a> Context<'a> {
         request: Request,
         timeout: Duration,
     ) -> Result<Answer, Trouble> {
+        // Secrets that cannot be read end the delivery when they are needed.
+        let own = http.secrets().into_iter().filter_map(|secret| secret.read().ok());
+        own.chain(http.basic().ok().flatten()).for_each(|text| self.secrets.add(&text));
+        if let Some(proxy) = http.proxy_url.as_ref().and_then(|url| url.read().ok()) {
+            self.secrets.add_login(&proxy);
+        }
         let request = request.header("User-Agent", USER_AGENT);
         let timeout = (!timeout.is_zero()).then_some(timeout);
         self.wire.send(http, request, timeout)
@@ -201,6 +208,12 @@ impl<'a> Context<'a> {
         config: &crate::notify::config::EmailConfig,
         mail: super::mail::Mail,
     ) -> Result<String, Trouble> {
+        for secret in [&config.auth_password, &config.auth_secret].into_iter().flatten() {
+            if let Ok(text) = secret.read() {
+                self.secrets.add(&text);
+                self.secrets.add(&BASE64_STANDARD.encode(&text));
+            }
+        }
         self.wire.mail(config, mail)
     }
 

@@ -20,9 +20,9 @@ mod opsgenie;
 mod pagerduty;
 mod pushover;
 mod rocketchat;
-mod sigv4;
 mod slack;
 mod smtp;
+mod smtp_wire;
 mod sns;
 mod telegram;
 pub mod templates;
@@ -51,14 +51,15 @@ use super::config::IntegrationConfig;
 use super::deliver::{Deliver, Failure, FailureKind, Notification, Outcome};
 use crate::model::Clock;
 use crate::template::TemplateSet;
-use wechat::Tokens;
+use crate::web_client::Tokens;
 
 /// Tells receivers of every kind.
 pub struct Receivers {
     templates: TemplateSet,
     external_url: String,
     clock: Arc<dyn Clock>,
-    wechat_tokens: Tokens,
+    wechat_tokens: wechat::Tokens,
+    tokens: Tokens,
 }
 
 /// A delivery that succeeded.
@@ -86,8 +87,13 @@ impl Receivers {
         external_url: impl Into<String>,
         clock: Arc<dyn Clock>,
     ) -> Receivers {
-        let (external_url, wechat_tokens) = (external_url.into(), Tokens::default());
-        Receivers { templates, external_url, clock, wechat_tokens }
+        Receivers {
+            templates,
+            external_url: external_url.into(),
+            clock,
+            wechat_tokens: wechat::Tokens::default(),
+            tokens: Tokens::default(),
+        }
     }
 
     /// What a delivery would send, secrets masked; nothing is sent. Where what is sent depends on
@@ -152,7 +158,7 @@ impl Deliver for Receivers {
             let message = "there is no alert to tell of";
             return Trouble::lasting(FailureKind::Other, message).outcome();
         }
-        let mut network = Network::new(timeout, self.clock.clone());
+        let mut network = Network::new(timeout, self.clock.clone(), &self.tokens);
         match self.run(notification, &mut network).0 {
             Ok(Done { note, data }) => Outcome::Delivered { data, note },
             Err(trouble) => trouble.outcome(),

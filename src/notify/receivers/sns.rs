@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use super::Done;
 use super::context::Context;
-use super::sigv4::{Keys, Signed, headers};
 use super::trouble::{Trouble, check_status};
 use super::wire::Request;
-use crate::model::Timestamp;
-use crate::notify::config::{Sigv4, SnsConfig};
+use crate::aws::{Keys, between, form_request, role_keys};
+use crate::notify::config::SnsConfig;
 use crate::notify::deliver::FailureKind;
 
 /// Longest message in bytes, and that to a phone.
@@ -20,12 +19,16 @@ type Form = Vec<(String, String)>;
 
 pub(super) fn tell(config: &SnsConfig, context: &mut Context<'_>) -> Result<Done, Trouble> {
     let form = publish(config, context)?;
-    let region = region(&config.sigv4)?;
+    let environment = |name: &str| std::env::var(name).ok();
+    let lasting = |why| Trouble::lasting(FailureKind::Other, why);
+    let region = config.sigv4.region(&environment).map_err(lasting)?;
     let mut url = context.setting("api_url", &config.api_url)?;
     if url.is_empty() {
         url = format!("https://sns.{region}.amazonaws.com/");
     }
-    let mut keys = keys(&config.sigv4, context)?;
+    let mut keys =
+        config.sigv4.keys(&environment).map_err(|why| Trouble::lasting(FailureKind::Auth, why))?;
+    keys.secrets().for_each(|key| context.secrets.add(key));
     if !config.sigv4.role_arn.is_empty() {
         keys = assume_role(config, context, &region, &keys)?;
     }
@@ -87,37 +90,6 @@ fn publish(config: &SnsConfig, context: &Context<'_>) -> Result<Form, Trouble> {
     Ok(form)
 }
 
-fn region(sigv4: &Sigv4) -> Result<String, Trouble> {
-    let from_environment =
-        || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| std::env::var(name).ok());
-    let own = Some(sigv4.region.clone()).filter(|region| !region.is_empty());
-    let is_name = |region: &String| region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    own.or_else(from_environment).filter(is_name).ok_or_else(|| {
-        Trouble::lasting(FailureKind::Other, "sigv4.region is not set, nor is AWS_REGION")
-    })
-}
-
-/// The keys of the configuration, or those of the environment.
-fn keys(sigv4: &Sigv4, context: &mut Context<'_>) -> Result<Keys, Trouble> {
-    if let (Some(access), Some(secret)) = (&sigv4.access_key, &sigv4.secret_key) {
-        let access = context.secret(access)?;
-        return Ok(Keys { access, secret: context.secret(secret)?, session: None });
-    }
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let (access, secret) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"));
-    let (Some(access), Some(secret)) = (access, secret) else {
-        let why = "no keys to sign with: set sigv4.access_key and secret_key, or \
-                   AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-        return Err(Trouble::lasting(FailureKind::Auth, why));
-    };
-    let session = variable("AWS_SESSION_TOKEN");
-    [Some(&access), Some(&secret), session.as_ref()]
-        .into_iter()
-        .flatten()
-        .for_each(|key| context.secrets.add(key));
-    Ok(Keys { access, secret, session })
-}
-
 /// Temporary keys of a role.
 fn assume_role(
     config: &SnsConfig,
@@ -125,34 +97,15 @@ fn assume_role(
     region: &str,
     keys: &Keys,
 ) -> Result<Keys, Trouble> {
-    let sigv4 = &config.sigv4;
-    let mut form: Form = [
-        ("Action", "AssumeRole"),
-        ("Version", "2011-06-15"),
-        ("RoleArn", &sigv4.role_arn),
-        ("RoleSessionName", "tidewatch"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .to_vec();
-    if !sigv4.external_id.is_empty() {
-        form.push(("ExternalId".to_owned(), sigv4.external_id.clone()));
-    }
-    let fips = if sigv4.use_fips_sts_endpoint { "-fips" } else { "" };
-    let url = format!("https://sts{fips}.{region}.amazonaws.com/");
-    let body = call(config, context, &url, (region, "sts"), keys, form)
-        .map_err(|trouble| trouble.while_doing("assuming the role"))?;
-    let part = |name: &str| between(&body, &format!("<{name}>"), &format!("</{name}>"));
-    let (access, secret) = (part("AccessKeyId"), part("SecretAccessKey"));
-    let (Some(access), Some(secret)) = (access, secret) else {
+    let request = config.sigv4.role_request(region, keys, context.notification.now);
+    let body = send(config, context, request)
+        .map_err(|trouble| trouble.while_doing("assuming the role").not_delivered())?;
+    let keys = role_keys(&body).ok_or_else(|| {
         let why = "assuming the role: the answer holds no keys";
-        return Err(Trouble::lasting(FailureKind::Auth, why));
-    };
-    let session = part("SessionToken");
-    [Some(&access), Some(&secret), session.as_ref()]
-        .into_iter()
-        .flatten()
-        .for_each(|key| context.secrets.add(key));
-    Ok(Keys { access, secret, session })
+        Trouble::lasting(FailureKind::Auth, why)
+    })?;
+    keys.secrets().for_each(|key| context.secrets.add(key));
+    Ok(keys)
 }
 
 /// Sends a signed form; the body of the answer.
@@ -160,7 +113,7 @@ fn call(
     config: &SnsConfig,
     context: &mut Context<'_>,
     url: &str,
-    (region, service): (&str, &str),
+    scope: (&str, &str),
     keys: &Keys,
     form: Form,
 ) -> Result<String, Trouble> {
@@ -172,15 +125,15 @@ fn call(
         None => host.to_owned(),
     };
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-    let time = amazon_time(context.notification.now);
-    let path = parsed.path();
-    let signed = Signed { host: &host, path, body: &body, region, service, time: &time };
-    let request = Request {
-        method: "POST",
-        url: parsed.to_string(),
-        headers: headers(&signed, keys),
-        body: Some(body),
-    };
+    let (place, now) = ((host.as_str(), parsed.path()), context.notification.now);
+    send(config, context, form_request(parsed.as_str(), place, body, scope, keys, now))
+}
+
+fn send(
+    config: &SnsConfig,
+    context: &mut Context<'_>,
+    request: Request,
+) -> Result<String, Trouble> {
     let answer = context.send(&config.http_config, request, Duration::ZERO)?;
     let why = between(&answer.body, "<Message>", "</Message>");
     let is_throttled = answer.body.contains("<Code>Throttl");
@@ -191,15 +144,4 @@ fn call(
         if is_throttled { &[400] } else { &[] },
     );
     checked.map(|()| answer.body)
-}
-
-/// `20261121T100000Z`
-fn amazon_time(at: Timestamp) -> String {
-    let time = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
-    time.strftime("%Y%m%dT%H%M%SZ").to_string()
-}
-
-fn between(text: &str, start: &str, end: &str) -> Option<String> {
-    let (_, behind) = text.split_once(start)?;
-    Some(behind.split_once(end)?.0.to_owned())
 }

@@ -1,8 +1,10 @@
 //! Receivers told through a recorder and through the network.
 
 mod defaults;
+mod mail_tls;
 mod network;
 mod payloads;
+mod secrets;
 mod steps;
 
 use std::collections::BTreeMap;

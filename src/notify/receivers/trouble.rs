@@ -45,6 +45,13 @@ impl Trouble {
         self
     }
 
+    /// The same, of a step before the delivery itself.
+    #[must_use]
+    pub fn not_delivered(mut self) -> Trouble {
+        self.failure.maybe_delivered = false;
+        self
+    }
+
     /// The outcome that this is.
     pub fn outcome(self) -> Outcome {
         match self.is_temporary {

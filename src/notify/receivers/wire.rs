@@ -15,49 +15,13 @@ use super::mail::Mail;
 use super::trouble::Trouble;
 use crate::notify::config::{EmailConfig, HttpConfig, Secret};
 use crate::secret::MASK;
+pub use crate::web_client::Request;
 
 /// The name by which receivers know us.
 pub const USER_AGENT: &str = concat!("Tidewatch/", env!("CARGO_PKG_VERSION"));
 
 /// Shortest text that is masked: masking shorter ones would hide letters of words, not secrets.
 const SECRET_BYTES_MIN: usize = 4;
-
-/// A request of HTTP. Not to be printed: it holds secrets.
-#[derive(Clone, PartialEq)]
-pub struct Request {
-    /// `GET`, `POST` or `PUT`.
-    pub method: &'static str,
-    /// Where to; may hold secrets.
-    pub url: String,
-    /// Name and value; values may be secrets.
-    pub headers: Vec<(String, String)>,
-    /// What is sent; `None` with `GET`.
-    pub body: Option<String>,
-}
-
-impl Request {
-    /// A request with a body of JSON.
-    pub fn json(method: &'static str, url: impl Into<String>, body: String) -> Request {
-        Request {
-            method,
-            url: url.into(),
-            headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
-            body: Some(body),
-        }
-    }
-
-    /// A request without a body.
-    pub fn get(url: impl Into<String>) -> Request {
-        Request { method: "GET", url: url.into(), headers: Vec::new(), body: None }
-    }
-
-    /// With one more header.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: impl Into<String>) -> Request {
-        self.headers.push((name.to_owned(), value.into()));
-        self
-    }
-}
 
 /// An answer of HTTP.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,6 +82,12 @@ impl Secrets {
             Some(at) if behind.len() > at + 1 => self.add(&behind[at + 1..]),
             _ => {}
         }
+        self.add_login(url);
+    }
+
+    /// Remembers user and password of a URL.
+    pub fn add_login(&mut self, url: &str) {
+        let behind = url.split_once("://").map_or(url, |(_, rest)| rest);
         if let Some((login, _)) = behind.split(['/', '?']).next().unwrap_or("").rsplit_once('@') {
             self.add(login);
         }

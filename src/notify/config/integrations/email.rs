@@ -107,7 +107,8 @@ impl Complete for EmailConfig {
         }
         self.headers = usual_spelling(std::mem::take(&mut self.headers))?;
         self.check_threading()?;
-        self.take_over(global)
+        self.take_over(global)?;
+        self.check()
     }
 
     fn send_resolved(&self) -> bool {
@@ -116,6 +117,34 @@ impl Complete for EmailConfig {
 }
 
 impl EmailConfig {
+    /// The smarthost's port as a number; names are those that are usual for mail.
+    ///
+    /// # Errors
+    /// A sentence: it is none.
+    pub fn port(&self) -> Result<u16, String> {
+        match self.smarthost.port.as_str() {
+            "smtp" => Ok(25),
+            "submission" => Ok(587),
+            "submissions" | "smtps" => Ok(465),
+            port => port.parse().map_err(|_| format!("{port:?} is no port of a mail server")),
+        }
+    }
+
+    /// What could not be done when a mail is sent is refused now.
+    fn check(&self) -> Result<(), String> {
+        self.port().map_err(|why| format!("smarthost: {why}"))?;
+        if self.hello.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err("hello must not hold white space".to_owned());
+        }
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
+        };
+        match self.headers.keys().find(|name| !is_name(name)) {
+            Some(name) => Err(format!("headers: {name:?} is no name of a header")),
+            None => Ok(()),
+        }
+    }
+
     fn check_threading(&self) -> Result<(), String> {
         if !self.threading.enabled {
             return Ok(());

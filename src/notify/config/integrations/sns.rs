@@ -6,8 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::super::receiver::Complete;
-use super::super::{Global, HttpConfig, Inherited, Secret};
+use super::super::{Global, HttpConfig, Inherited};
 use super::complete_http;
+use crate::aws::Sigv4;
 
 /// Amazon SNS: a topic, a target or a phone.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -35,29 +36,6 @@ pub struct SnsConfig {
     pub attributes: BTreeMap<String, String>,
     /// Accepted; there is only one client here.
     use_aws_http_client: bool,
-}
-
-/// Who signs requests to Amazon; what is not given is looked for in the environment and in Amazon's
-/// own files.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sigv4 {
-    /// The region.
-    pub region: String,
-    /// The key's name.
-    pub access_key: Option<Secret>,
-    /// The key.
-    pub secret_key: Option<Secret>,
-    /// Profile in Amazon's own files.
-    pub profile: String,
-    /// A role to take on.
-    pub role_arn: String,
-    /// Given by the owner of the role.
-    pub external_id: String,
-    /// Whether the servers of the FIPS programme are used.
-    pub use_fips_sts_endpoint: bool,
-    /// The service's name in the signature, when not `sns`.
-    pub service_name: String,
 }
 
 impl Default for SnsConfig {
@@ -88,10 +66,7 @@ impl Complete for SnsConfig {
                     .to_owned(),
             );
         }
-        if self.sigv4.access_key.is_some() != self.sigv4.secret_key.is_some() {
-            return Err("must provide a SNS access key and a secret key together".to_owned());
-        }
-        Ok(())
+        self.sigv4.check()
     }
 
     fn send_resolved(&self) -> bool {

@@ -278,3 +278,28 @@ fn a_refused_recipient_ends_the_delivery() {
     assert!(!failure.maybe_delivered);
     server.join().unwrap();
 }
+
+#[test]
+fn a_webhook_is_reached_through_a_proxy_with_a_certificate() {
+    use crate::web_client::test_servers::{fixture, proxy, tls_server};
+    let server = tls_server(true, rustls::ALL_VERSIONS, |_, _| String::new());
+    let (proxy, notes) = proxy();
+    let file = |name: &str| fixture(name).display().to_string();
+    let config = |own: &str| {
+        format!(
+            "  webhook_configs:\n  - url: https://{server}/s3cr3t\n    http_config:\n      \
+             proxy_url: http://u:p@{proxy}\n      proxy_connect_header: {{X-Team: [t]}}\n      \
+             tls_config: {{ca_file: {}{own}}}\n",
+            file("ca.pem")
+        )
+    };
+    let own = format!(", cert_file: {}, key_file: {}", file("client.pem"), file("client.key"));
+    let outcome = deliver(&config(&own));
+    assert!(matches!(outcome, Outcome::Delivered { .. }), "{outcome:?}");
+    let notes = notes.lock().unwrap();
+    assert_eq!(notes[0], format!("CONNECT {server} HTTP/1.1"));
+    assert!(notes.iter().any(|note| note == "X-Team: t"), "{notes:?}");
+    drop(notes);
+    let outcome = deliver(&config(""));
+    assert!(matches!(outcome, Outcome::Retry { .. }), "{outcome:?}");
+}
