@@ -109,6 +109,7 @@ fn text(push: fn(&mut Vec<u8>, f64), value: f64) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::excessive_precision)] // all digits of a float that lies in the middle of two decimals
 mod tests {
     use super::*;
     use proptest::prelude::*;
