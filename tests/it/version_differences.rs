@@ -3,6 +3,8 @@
 //! In: an expression and both answers. Out: the name of a class that docs/promql-differences.md
 //! describes. A rule is asked only where the reference evaluator gives what we give.
 
+use std::collections::BTreeMap;
+
 use super::random_queries::Answer;
 use super::reference::newest::is_newest;
 
@@ -27,6 +29,17 @@ const MATH: &[&str] = &["exp(", "ln(", "log", "sin", "cos", "tan", " ^ "];
 /// Where a last digit becomes more.
 const MAGNIFIERS: &[&str] =
     &[" % ", "floor(", "ceil(", "round(", " == ", " != ", " < ", " > ", " <= ", " >= "];
+
+/// The notes without the series that they name; what else they say stays, and where.
+fn without_names(answer: &Answer) -> Vec<String> {
+    let unnamed = |note: &String| match note.split_once(" for metric name ") {
+        Some((what, name)) => format!("{what} {}", name.rsplit_once(' ').map_or("", |end| end.1)),
+        None => note.clone(),
+    };
+    let mut notes: Vec<String> = answer.notes.iter().map(unnamed).collect();
+    notes.sort();
+    notes
+}
 
 /// What changed between 2.42 and 3.14.
 const RULES: &[Rule] = &[
@@ -83,12 +96,11 @@ const RULES: &[Rule] = &[
         applies: |_, theirs, _| theirs.error.ends_with("custom buckets have no zero bucket"),
     },
     Rule {
-        class: "which of several mistakes or notes is told first",
+        class: "which of several series a note names",
         only_old: false,
         applies: |query, theirs, ours| {
-            let both_fail = !theirs.is_success && !ours.is_success;
-            let only_notes = theirs.series == ours.series && theirs.notes.len() == ours.notes.len();
-            is_newest(query) && (both_fail || only_notes)
+            let both = theirs.is_success && ours.is_success && theirs.series == ours.series;
+            is_newest(query) && both && without_names(theirs) == without_names(ours)
         },
     },
     Rule {
@@ -107,6 +119,23 @@ pub fn explanation(
 ) -> Option<&'static str> {
     let applies = |rule: &&Rule| (is_old || !rule.only_old) && (rule.applies)(query, theirs, ours);
     RULES.iter().find(applies).map(|rule| rule.class)
+}
+
+#[test]
+fn only_names_of_series_may_differ_in_a_note() {
+    let answer = |note: &str| Answer {
+        is_success: true,
+        series: BTreeMap::new(),
+        error: String::new(),
+        notes: vec![note.to_owned()],
+    };
+    let explains =
+        |query, theirs, ours| explanation(false, query, &answer(theirs), &answer(ours)).is_some();
+    let (a, b) = ("PromQL warning: a mix for metric name", "PromQL info: ignored");
+    assert!(explains("sum(nhcb)", &format!("{a} \"g\" (1:4)"), &format!("{a} \"h\" (1:4)")));
+    assert!(!explains("sum(nhcb)", &format!("{a} \"g\" (1:4)"), &format!("{a} \"g\" (1:5)")));
+    assert!(!explains("sum(nhcb)", &format!("{b} \"g\" (1:4)"), &format!("{b} \"h\" (1:4)")));
+    assert!(!explains("sum(g)", &format!("{a} \"g\" (1:4)"), &format!("{a} \"h\" (1:4)")));
 }
 
 #[test]
