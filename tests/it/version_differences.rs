@@ -30,13 +30,18 @@ const MATH: &[&str] = &["exp(", "ln(", "log", "sin", "cos", "tan", " ^ "];
 const MAGNIFIERS: &[&str] =
     &[" % ", "floor(", "ceil(", "round(", " == ", " != ", " < ", " > ", " <= ", " >= "];
 
-/// The notes without the series that they name; what else they say stays, and where.
-fn without_names(answer: &Answer) -> Vec<String> {
-    let unnamed = |note: &String| match note.split_once(" for metric name ") {
-        Some((what, name)) => format!("{what} {}", name.rsplit_once(' ').map_or("", |end| end.1)),
-        None => note.clone(),
+/// The notes without what depends on the order of series: which of them is named, and what an
+/// operator says last. What else they say stays, and where.
+fn without_order(answer: &Answer) -> Vec<String> {
+    let cut = |note: &String| {
+        let place = note.rsplit_once(' ').map_or("", |end| end.1);
+        match note.split_once(" for metric name ") {
+            _ if note.contains("binary operator") => format!("an operator {place}"),
+            Some((what, _)) => format!("{what} {place}"),
+            None => note.clone(),
+        }
     };
-    let mut notes: Vec<String> = answer.notes.iter().map(unnamed).collect();
+    let mut notes: Vec<String> = answer.notes.iter().map(cut).collect();
     notes.sort();
     notes
 }
@@ -96,11 +101,11 @@ const RULES: &[Rule] = &[
         applies: |_, theirs, _| theirs.error.ends_with("custom buckets have no zero bucket"),
     },
     Rule {
-        class: "which of several series a note names",
+        class: "which of several series a note is about",
         only_old: false,
         applies: |query, theirs, ours| {
             let both = theirs.is_success && ours.is_success && theirs.series == ours.series;
-            is_newest(query) && both && without_names(theirs) == without_names(ours)
+            is_newest(query) && both && without_order(theirs) == without_order(ours)
         },
     },
     Rule {
@@ -122,20 +127,24 @@ pub fn explanation(
 }
 
 #[test]
-fn only_names_of_series_may_differ_in_a_note() {
+fn notes_may_differ_by_the_order_of_series_alone() {
     let answer = |note: &str| Answer {
         is_success: true,
         series: BTreeMap::new(),
         error: String::new(),
         notes: vec![note.to_owned()],
     };
-    let explains =
-        |query, theirs, ours| explanation(false, query, &answer(theirs), &answer(ours)).is_some();
-    let (a, b) = ("PromQL warning: a mix for metric name", "PromQL info: ignored");
-    assert!(explains("sum(nhcb)", &format!("{a} \"g\" (1:4)"), &format!("{a} \"h\" (1:4)")));
-    assert!(!explains("sum(nhcb)", &format!("{a} \"g\" (1:4)"), &format!("{a} \"g\" (1:5)")));
-    assert!(!explains("sum(nhcb)", &format!("{b} \"g\" (1:4)"), &format!("{b} \"h\" (1:4)")));
-    assert!(!explains("sum(g)", &format!("{a} \"g\" (1:4)"), &format!("{a} \"h\" (1:4)")));
+    let explains = |query: &str, theirs: &str, ours: &str| {
+        explanation(false, query, &answer(theirs), &answer(ours)).is_some()
+    };
+    let mix = |name: &str, place: &str| {
+        format!("PromQL warning: a mix for metric name \"{name}\" ({place})")
+    };
+    let operator = "PromQL info: incompatible for binary operator + (1:4)";
+    assert!(explains("sum(nhcb)", &mix("g", "1:4"), &mix("h", "1:4")));
+    assert!(!explains("sum(nhcb)", &mix("g", "1:4"), &mix("g", "1:5")), "another place");
+    assert!(!explains("sum(nhcb)", &mix("g", "1:4"), operator), "another kind");
+    assert!(!explains("sum(g)", &mix("g", "1:4"), &mix("h", "1:4")), "nothing new");
 }
 
 #[test]
