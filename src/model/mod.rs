@@ -6,6 +6,7 @@
 
 pub mod alert;
 pub mod buckets;
+pub mod decimal;
 pub mod duration;
 pub mod exemplar;
 pub mod histogram;

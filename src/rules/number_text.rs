@@ -1,17 +1,13 @@
 //! Numbers and durations as Go's standard library writes them, where users compare texts.
 
+use crate::model::decimal;
+
 /// As `strconv.FormatFloat(value, 'e', -1, 64)`: `1e+00`, `1.5e-07`.
 pub fn exponent(value: f64) -> String {
     if let Some(special) = special(value) {
         return special.to_owned();
     }
-    let text = format!("{value:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = match exponent.strip_prefix('-') {
-        Some(rest) => ('-', rest),
-        None => ('+', exponent),
-    };
-    format!("{digits}e{sign}{exponent:0>2}")
+    decimal::exponent(value)
 }
 
 /// As `fmt`'s `%v`: an exponent only below 1e-04 and from 1e+21 on.
@@ -20,7 +16,7 @@ pub fn plain(value: f64) -> String {
     match special(value) {
         Some(special) => special.to_owned(),
         None if value != 0.0 && !(1e-4..1e21).contains(&size) => exponent(value),
-        None => format!("{value}"),
+        None => decimal::plain(value),
     }
 }
 

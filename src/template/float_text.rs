@@ -2,12 +2,12 @@
 //!
 //! In: numbers without sign, finite. Out: their digits.
 
+use crate::model::decimal::{self, Shortest};
+
 /// `1.5e+06`: with `precision` digits behind the point, or the fewest that tell it apart.
 pub fn exponent(number: f64, precision: Option<usize>) -> String {
-    let text = match precision {
-        Some(digits) => format!("{number:.digits$e}"),
-        None => format!("{number:e}"),
-    };
+    let Some(digits) = precision else { return decimal::exponent(number) };
+    let text = format!("{number:.digits$e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let (sign, magnitude) = match exponent.strip_prefix('-') {
         Some(magnitude) => ('-', magnitude),
@@ -20,16 +20,14 @@ pub fn exponent(number: f64, precision: Option<usize>) -> String {
 pub fn fixed(number: f64, precision: Option<usize>) -> String {
     match precision {
         Some(digits) => format!("{number:.digits$}"),
-        None => format!("{number}"),
+        None => decimal::plain(number),
     }
 }
 
 /// The exponent of ten of the first digit when written with `digits` significant ones.
 fn decimal_exponent(number: f64, digits: Option<usize>) -> i32 {
-    let text = match digits {
-        Some(digits) => format!("{number:.*e}", digits.saturating_sub(1)),
-        None => format!("{number:e}"),
-    };
+    let Some(digits) = digits else { return Shortest::of(number).exponent() };
+    let text = format!("{number:.*e}", digits.saturating_sub(1));
     text.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0)
 }
 

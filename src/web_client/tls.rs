@@ -104,7 +104,11 @@ fn own(section: &TlsConfig) -> Result<Option<Own>, String> {
     }
 }
 
-fn certificates(key: &str, pem: &Secret) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates of a PEM text that errors call `key`, or by its file.
+///
+/// # Errors
+/// A sentence: it cannot be read, or holds none.
+pub fn certificates(key: &str, pem: &Secret) -> Result<Vec<CertificateDer<'static>>, String> {
     let (name, text) = (called(key, pem), pem.read()?);
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     match all {

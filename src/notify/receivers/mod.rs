@@ -22,7 +22,6 @@ mod pushover;
 mod rocketchat;
 mod slack;
 mod smtp;
-mod smtp_wire;
 mod sns;
 mod telegram;
 pub mod templates;

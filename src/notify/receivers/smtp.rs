@@ -2,18 +2,23 @@
 //!
 //! In: a mail, the server and how to log in. Out: what the server said. Never here: what the mail
 //! says.
-//!
-//! Sources: RFC 5321 (SMTP), 3207 (STARTTLS), 4954 (AUTH), 2195 (CRAM-MD5).
 
-use std::time::{Duration, Instant};
+use std::io::ErrorKind;
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{
+    Certificate, CertificateStore, Identity, SmtpConnection, TlsParameters, TlsVersion,
+};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::Response;
 use md5::{Digest, Md5};
 
 use super::mail::Mail;
-use super::smtp_wire::{Connection, Reply, SmtpError};
 use super::trouble::Trouble;
-use crate::notify::config::{EmailConfig, Secret};
+use crate::notify::config::{EmailConfig, Secret, TlsConfig, TlsVersion as Version};
 use crate::notify::deliver::FailureKind;
 use crate::web_client::tls;
 
@@ -26,121 +31,131 @@ const TLS_PORT: &str = "465";
 /// The server cannot be reached, or does not take it. What it refuses for good may be taken when
 /// somebody has changed something, so every answer of it may pass, as in Alertmanager.
 pub fn send(config: &EmailConfig, mail: &Mail, timeout: Duration) -> Result<String, Trouble> {
-    let (mut connection, offered) = connect(config, Instant::now() + timeout)?;
-    let result = talk(config, mail, &mut connection, &offered);
+    let mut connection = connect(config, timeout)?;
+    let result = talk(config, mail, &mut connection);
     // The mail is delivered or not: how the talk ends changes nothing.
-    let _ = connection.command("QUIT");
+    let _ = connection.quit();
     result
 }
 
 fn trouble(what: &str, error: &SmtpError) -> Trouble {
-    let kind = match error {
-        error if error.is_timeout() => {
-            return Trouble::temporary(FailureKind::Timeout, format!("{what}: no answer in time"));
+    if timed_out(error) {
+        return Trouble::temporary(FailureKind::Timeout, format!("{what}: no answer in time"));
+    }
+    let kind = match error.status() {
+        Some(code) if matches!(code.to_string().as_str(), "530" | "534" | "535") => {
+            FailureKind::Auth
         }
-        SmtpError::Refused(Reply { code: 530 | 534 | 535, .. }) => FailureKind::Auth,
-        SmtpError::Refused(reply) if reply.code >= 500 => FailureKind::ClientError,
-        SmtpError::Refused(_) => FailureKind::ServerError,
-        SmtpError::Io(_) | SmtpError::Malformed(_) => FailureKind::Other,
+        Some(_) if error.is_permanent() => FailureKind::ClientError,
+        Some(_) => FailureKind::ServerError,
+        None => FailureKind::Other,
     };
     Trouble::temporary(kind, format!("{what}: {error}"))
 }
 
-/// What a server offers: its answer to the greeting.
-struct Offered(Vec<String>);
-
-impl Offered {
-    fn has(&self, keyword: &str) -> bool {
-        self.0.iter().any(|line| line.eq_ignore_ascii_case(keyword))
-    }
-
-    /// The ways to log in, in its order.
-    fn mechanisms(&self) -> Vec<String> {
-        let is_auth =
-            |line: &&String| line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("AUTH "));
-        let line = self.0.iter().find(is_auth).map(String::as_str).unwrap_or_default();
-        line.split_whitespace().skip(1).map(str::to_uppercase).collect()
-    }
+/// A socket whose time is over says so in one of two ways, depending on the system.
+fn timed_out(error: &SmtpError) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |e| e.source());
+    error.is_timeout()
+        || causes.any(|cause| {
+            let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+            matches!(io, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut))
+        })
 }
 
-fn connect(config: &EmailConfig, until: Instant) -> Result<(Connection, Offered), Trouble> {
+fn connect(config: &EmailConfig, timeout: Duration) -> Result<SmtpConnection, Trouble> {
     let server = &*config.smarthost;
-    let lasting = |why: String| Trouble::lasting(FailureKind::Other, why);
-    let port = config.port().map_err(lasting)?;
+    let hello = ClientId::Domain(match config.hello.as_str() {
+        "" => "localhost".to_owned(),
+        hello => hello.to_owned(),
+    });
     let is_tls = config.force_implicit_tls.unwrap_or(server.port == TLS_PORT);
-    let connecting = format!("connecting to {server}");
-    let opened = Connection::open(&server.host, port, until);
-    let mut connection = opened.map_err(|e| trouble(&connecting, &e))?;
-    if is_tls {
-        encrypt(config, &mut connection, &connecting)?;
-    }
-    connection.reply().map_err(|e| trouble(&connecting, &e))?;
-    let offered = greet(config, &mut connection)?;
-    if is_tls || !*config.require_tls {
-        return Ok((connection, offered));
-    }
-    if !offered.has("STARTTLS") {
-        let why = format!("{server} does not offer STARTTLS, and require_tls is set");
-        return Err(Trouble::temporary(FailureKind::Other, why));
-    }
-    let starting = format!("STARTTLS with {server}");
-    connection.command("STARTTLS").map_err(|e| trouble(&starting, &e))?;
-    encrypt(config, &mut connection, &starting)?;
-    let offered = greet(config, &mut connection)?;
-    Ok((connection, offered))
-}
-
-fn encrypt(config: &EmailConfig, connection: &mut Connection, what: &str) -> Result<(), Trouble> {
-    let bad = |why| Trouble::lasting(FailureKind::Other, format!("tls_config: {why}"));
-    let client = tls::client(&config.tls_config).map_err(bad)?;
-    let name = tls::name(&config.tls_config, &config.smarthost.host).map_err(bad)?;
-    connection.encrypt(client, name).map_err(|e| trouble(what, &e))
-}
-
-/// Servers that do not know the greeting of today are greeted with that of old.
-fn greet(config: &EmailConfig, connection: &mut Connection) -> Result<Offered, Trouble> {
-    let hello = if config.hello.is_empty() { "localhost" } else { &config.hello };
-    match connection.command(&format!("EHLO {hello}")) {
-        Ok(reply) => Ok(Offered(reply.lines.into_iter().skip(1).collect())),
-        Err(SmtpError::Refused(reply)) if reply.code >= 500 => {
-            let said = connection.command(&format!("HELO {hello}"));
-            said.map(|_| Offered(Vec::new())).map_err(|e| trouble("HELO", &e))
+    let tls = if is_tls { Some(parameters(config)?) } else { None };
+    let port = config.port().map_err(|why| Trouble::lasting(FailureKind::Other, why))?;
+    let address = (server.host.as_str(), port);
+    let connected = SmtpConnection::connect(address, Some(timeout), &hello, tls.as_ref(), None);
+    let mut connection = connected.map_err(|e| trouble(&format!("connecting to {server}"), &e))?;
+    if *config.require_tls && !is_tls {
+        if !connection.can_starttls() {
+            let why = format!("{server} does not offer STARTTLS, and require_tls is set");
+            return Err(Trouble::temporary(FailureKind::Other, why));
         }
-        Err(error) => Err(trouble("EHLO", &error)),
+        connection
+            .starttls(&parameters(config)?, &hello)
+            .map_err(|e| trouble(&format!("STARTTLS with {server}"), &e))?;
     }
+    Ok(connection)
+}
+
+fn parameters(config: &EmailConfig) -> Result<TlsParameters, Trouble> {
+    let section: &TlsConfig = &config.tls_config;
+    let bad = |what: &str, why: String| {
+        Trouble::lasting(FailureKind::Other, format!("tls_config: {what}: {why}"))
+    };
+    let read = |what: &str, secret: &Secret| secret.read().map_err(|why| bad(what, why));
+    let name = match section.server_name.as_str() {
+        "" => config.smarthost.host.clone(),
+        name => name.to_owned(),
+    };
+    let mut builder = TlsParameters::builder(name)
+        .dangerous_accept_invalid_certs(section.insecure_skip_verify)
+        .set_min_tls_version(match section.min_version {
+            Some(Version::V13) => TlsVersion::Tlsv13,
+            _ => TlsVersion::Tlsv12,
+        });
+    if let Some(ca) = &section.ca {
+        let pem = read("ca", ca)?;
+        let all = Certificate::from_pem(pem.as_bytes()).map_err(|e| bad("ca", e.to_string()))?;
+        builder = builder.certificate_store(CertificateStore::None).add_root_certificate(all);
+    }
+    if let (Some(cert), Some(key)) = (&section.cert, &section.key) {
+        let chain = tls::certificates("cert", cert);
+        let chain = chain.map_err(|why| Trouble::lasting(FailureKind::Other, why))?;
+        let [own] = chain.as_slice() else {
+            return Err(bad("cert", "mail takes one certificate, without those above it".into()));
+        };
+        let key = read("key", key)?;
+        // lettre 0.11 takes the bytes as they are, so they must be DER although it calls them PEM.
+        let identity = Identity::from_pem(own.as_ref(), key.as_bytes());
+        builder = builder.identify_with(identity.map_err(|e| bad("cert", e.to_string()))?);
+    }
+    builder.build().map_err(|e| bad("parameters", e.to_string()))
 }
 
 fn talk(
     config: &EmailConfig,
     mail: &Mail,
-    connection: &mut Connection,
-    offered: &Offered,
+    connection: &mut SmtpConnection,
 ) -> Result<String, Trouble> {
-    log_in(config, connection, offered)?;
-    let mut command =
-        |text: &str, name: &str| connection.command(text).map(drop).map_err(|e| trouble(name, &e));
-    command(&format!("MAIL FROM:<{}>", mail.from), "MAIL")?;
+    log_in(config, connection)?;
+    let command = |connection: &mut SmtpConnection, text: String, name: &str| {
+        connection.command(text).map_err(|e| trouble(name, &e))
+    };
+    command(connection, format!("MAIL FROM:<{}>\r\n", mail.from), "MAIL")?;
     for to in &mail.to {
-        command(&format!("RCPT TO:<{to}>"), "RCPT")?;
+        command(connection, format!("RCPT TO:<{to}>\r\n"), "RCPT")?;
     }
-    command("DATA", "DATA")?;
-    let said = connection.message(&mail.text).map_err(|error| {
+    command(connection, "DATA\r\n".to_owned(), "DATA")?;
+    let said = connection.message(mail.text.as_bytes()).map_err(|error| {
         let mut trouble = trouble("delivery", &error);
         // Without an answer nobody knows whether it was taken.
-        trouble.failure.maybe_delivered = !matches!(error, SmtpError::Refused(_));
+        trouble.failure.maybe_delivered = error.status().is_none();
         trouble
     })?;
-    Ok(said.to_string())
+    let line = said.message().next().unwrap_or_default().to_owned();
+    Ok(format!("{} {line}", said.code()))
 }
 
 /// Logs in with the first way that the server offers and there is a password for.
-fn log_in(
-    config: &EmailConfig,
-    connection: &mut Connection,
-    offered: &Offered,
-) -> Result<(), Trouble> {
-    let (user, mechanisms) = (&config.auth_username, offered.mechanisms());
-    if user.is_empty() || mechanisms.is_empty() {
+fn log_in(config: &EmailConfig, connection: &mut SmtpConnection) -> Result<(), Trouble> {
+    let user = &config.auth_username;
+    if user.is_empty() {
+        return Ok(());
+    }
+    // Asked again, since what was read of the first answer lacks ways to log in and their order.
+    let offered = connection.command(format!("EHLO {}\r\n", greeting(config)));
+    let mechanisms = mechanisms(&offered.map_err(|e| trouble("EHLO", &e))?);
+    if mechanisms.is_empty() {
         return Ok(());
     }
     let read = |secret: &Option<Secret>| -> Result<Option<String>, Trouble> {
@@ -152,8 +167,14 @@ fn log_in(
     for mechanism in &mechanisms {
         match (mechanism.as_str(), &password, &secret) {
             ("CRAM-MD5", _, Some(secret)) => return cram_md5(connection, user, secret),
-            ("PLAIN", Some(password), _) => return plain(config, connection, password),
-            ("LOGIN", Some(password), _) => return login(connection, user, password),
+            ("PLAIN", Some(password), _) => {
+                return plain(config, connection, password);
+            }
+            ("LOGIN", Some(password), _) => {
+                let credentials = Credentials::new(user.clone(), password.clone());
+                let done = connection.auth(&[Mechanism::Login], &credentials);
+                return done.map(drop).map_err(|e| trouble("AUTH LOGIN", &e));
+            }
             _ => {}
         }
     }
@@ -165,8 +186,22 @@ fn log_in(
     Err(Trouble::temporary(FailureKind::Auth, why))
 }
 
+fn greeting(config: &EmailConfig) -> String {
+    if config.hello.is_empty() { "localhost".to_owned() } else { config.hello.clone() }
+}
+
+/// The ways to log in that the answer to EHLO lists, in its order.
+fn mechanisms(offered: &Response) -> Vec<String> {
+    let line = offered.message().find_map(|line| line.strip_prefix("AUTH ").map(str::to_owned));
+    line.unwrap_or_default().split_whitespace().map(str::to_uppercase).collect()
+}
+
 /// A password in the clear: over TLS, or to this machine.
-fn plain(config: &EmailConfig, connection: &mut Connection, password: &str) -> Result<(), Trouble> {
+fn plain(
+    config: &EmailConfig,
+    connection: &mut SmtpConnection,
+    password: &str,
+) -> Result<(), Trouble> {
     let host = config.smarthost.host.as_str();
     let is_local = matches!(host, "localhost" | "127.0.0.1" | "::1");
     if !connection.is_encrypted() && !is_local {
@@ -175,30 +210,21 @@ fn plain(config: &EmailConfig, connection: &mut Connection, password: &str) -> R
     }
     let (identity, user) = (&config.auth_identity, &config.auth_username);
     let answer = BASE64_STANDARD.encode(format!("{identity}\0{user}\0{password}"));
-    let done = connection.command(&format!("AUTH PLAIN {answer}"));
+    let done = connection.command(format!("AUTH PLAIN {answer}\r\n"));
     done.map(drop).map_err(|e| trouble("AUTH PLAIN", &e))
 }
 
-/// The server asks for the user, then for the password.
-fn login(connection: &mut Connection, user: &str, password: &str) -> Result<(), Trouble> {
-    let (user, password) = (BASE64_STANDARD.encode(user), BASE64_STANDARD.encode(password));
-    for command in ["AUTH LOGIN", &user, &password] {
-        connection.command(command).map_err(|e| trouble("AUTH LOGIN", &e))?;
-    }
-    Ok(())
-}
-
-fn cram_md5(connection: &mut Connection, user: &str, secret: &str) -> Result<(), Trouble> {
+fn cram_md5(connection: &mut SmtpConnection, user: &str, secret: &str) -> Result<(), Trouble> {
     let failed = |e: SmtpError| trouble("AUTH CRAM-MD5", &e);
-    let challenge = connection.command("AUTH CRAM-MD5").map_err(failed)?;
-    let challenge = challenge.lines.first().map(String::as_str).unwrap_or_default();
+    let challenge = connection.command("AUTH CRAM-MD5\r\n").map_err(failed)?;
+    let challenge = challenge.message().next().unwrap_or_default().to_owned();
     let challenge = BASE64_STANDARD.decode(challenge.trim()).map_err(|_| {
         let why = "AUTH CRAM-MD5: the server's challenge is no base64";
         Trouble::temporary(FailureKind::Auth, why)
     })?;
     let proof = super::context::hex(&hmac_md5(secret.as_bytes(), &challenge));
     let answer = BASE64_STANDARD.encode(format!("{user} {proof}"));
-    connection.command(&answer).map(drop).map_err(failed)
+    connection.command(format!("{answer}\r\n")).map(drop).map_err(failed)
 }
 
 /// HMAC (RFC 2104) with MD5.

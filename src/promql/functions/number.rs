@@ -1,5 +1,6 @@
 //! Numbers the way Go computes and prints them, where the IEEE operations of Rust differ.
 
+use crate::model::decimal::{self, Shortest};
 pub(crate) use crate::model::histogram_sum::kahan_add;
 
 /// The larger one; NaN unless the other is +Inf.
@@ -103,8 +104,8 @@ pub(crate) fn go_general(value: f64) -> String {
     if let Some(text) = special(value) {
         return text;
     }
-    let (digits, exponent) = digits(&format!("{value:e}"));
-    layout(value.is_sign_negative(), &digits, exponent, GENERAL_EXPONENT_MIN)
+    let shortest = Shortest::of(value);
+    layout(value.is_sign_negative(), shortest.digits(), shortest.exponent(), GENERAL_EXPONENT_MIN)
 }
 
 /// As Go's `%.2g`.
@@ -118,7 +119,7 @@ pub(crate) fn go_general_2(value: f64) -> String {
 
 /// As Go's `strconv.FormatFloat(value, 'f', -1, 64)`: never an exponent.
 pub(crate) fn go_fixed(value: f64) -> String {
-    special(value).unwrap_or_else(|| format!("{value}"))
+    special(value).unwrap_or_else(|| decimal::plain(value))
 }
 
 /// As OpenMetrics writes a float: `1.0`, not `1`.

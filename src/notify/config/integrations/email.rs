@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::super::inherit::one_optional_secret;
 use super::super::receiver::Complete;
-use super::super::{Global, HostPort, Inherited, Secret, TlsConfig};
+use super::super::{Global, HostPort, Inherited, Secret, TlsConfig, TlsVersion};
 
 /// Mail to an address.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -133,6 +133,9 @@ impl EmailConfig {
     /// What could not be done when a mail is sent is refused now.
     fn check(&self) -> Result<(), String> {
         self.port().map_err(|why| format!("smarthost: {why}"))?;
+        if self.tls_config.max_version.is_some_and(|max| max < TlsVersion::V13) {
+            return Err("tls_config.max_version below TLS13 is not supported for mail".to_owned());
+        }
         if self.hello.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err("hello must not hold white space".to_owned());
         }

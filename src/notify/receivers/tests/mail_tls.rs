@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use rustls::version::{TLS12, TLS13};
+use rustls::version::TLS12;
 use rustls::{ServerConnection, StreamOwned, SupportedProtocolVersion};
 
 use super::*;
@@ -25,7 +25,6 @@ struct Server {
 }
 
 const OLD: &[&SupportedProtocolVersion] = &[&TLS12];
-const NEW: &[&SupportedProtocolVersion] = &[&TLS13];
 const STARTTLS: Server =
     Server { is_implicit: false, asks: false, versions: rustls::ALL_VERSIONS, auth: "PLAIN" };
 
@@ -154,8 +153,7 @@ fn the_mail_server_must_be_the_right_one() {
         (format!("{}, min_version: TLS13", ca()), rustls::ALL_VERSIONS, true),
         (format!("{}, min_version: TLS13", ca()), OLD, false),
         (format!("{}, min_version: TLS12", ca()), OLD, true),
-        (format!("{}, max_version: TLS12", ca()), NEW, false),
-        (format!("{}, max_version: TLS12", ca()), rustls::ALL_VERSIONS, true),
+        (format!("{}, max_version: TLS13", ca()), rustls::ALL_VERSIONS, true),
     ] {
         let (port, _) = Server { versions, ..STARTTLS }.start();
         let outcome = deliver(port, &format!("    tls_config: {{{tls}}}\n    auth_password: p\n"));
@@ -180,7 +178,7 @@ fn a_certificate_is_shown_where_it_is_asked_for() {
 #[test]
 fn what_mail_cannot_do_is_refused_when_it_is_loaded() {
     for (more, hint) in [
-        ("tls_config: {max_version: TLS11}", "max_version"),
+        ("tls_config: {max_version: TLS12}", "max_version"),
         ("smarthost: 'h:mail'", "smarthost"),
         ("hello: 'a b'", "hello"),
         ("headers: {'A b': c}", "\"A b\""),
