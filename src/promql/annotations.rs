@@ -3,6 +3,7 @@
 //! Texts are those of Prometheus (`util/annotations`), so that dashboards and people who look for
 //! them find them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -28,7 +29,7 @@ impl Annotations {
 }
 
 /// Annotations while a query is evaluated: positions are not rendered yet, equal texts are merged.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     list: Vec<Note>,
     by_text: HashMap<String, usize>,
@@ -36,7 +37,7 @@ pub(crate) struct Notes {
     of_operators: HashMap<(Span, usize), (bool, String)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Note {
     warning: bool,
     text: String,
@@ -113,7 +114,8 @@ impl Notes {
     /// The annotations with positions counted in `text`.
     pub(crate) fn render(mut self, text: &str) -> Annotations {
         let mut of_operators: Vec<_> = std::mem::take(&mut self.of_operators).into_iter().collect();
-        of_operators.sort_by_key(|((span, step), _)| (span.start, *step));
+        // In the order of evaluation: operands before their operator, left before right.
+        of_operators.sort_by_key(|((span, step), _)| (span.end, Reverse(span.start), *step));
         for ((span, _), (warning, text)) in of_operators {
             self.add(warning, span, text, Detail::None);
         }

@@ -155,7 +155,7 @@ pub struct Answer {
 }
 
 fn ask(client: &Client, form: &[(&str, &str)], path: &str) -> Answer {
-    let answer = client.form(path, form).expect("an answer");
+    let answer = client.form(path, form).unwrap_or_else(|e| panic!("{form:?}: no answer: {e}"));
     let json: Value = serde_json::from_str(&answer.body)
         .unwrap_or_else(|e| panic!("{form:?}: status {}, {e}: {}", answer.status, answer.body));
     let texts = |key: &str| {

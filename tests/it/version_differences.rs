@@ -3,6 +3,8 @@
 //! In: an expression and both answers. Out: the name of a class that docs/promql-differences.md
 //! describes. A rule is asked only where the reference evaluator gives what we give.
 
+use std::collections::BTreeMap;
+
 use super::random_queries::Answer;
 use super::reference::newest::is_newest;
 
@@ -27,6 +29,22 @@ const MATH: &[&str] = &["exp(", "ln(", "log", "sin", "cos", "tan", " ^ "];
 /// Where a last digit becomes more.
 const MAGNIFIERS: &[&str] =
     &[" % ", "floor(", "ceil(", "round(", " == ", " != ", " < ", " > ", " <= ", " >= "];
+
+/// The notes without what depends on the order of series: which of them is named, and what an
+/// operator says last. What else they say stays, and where.
+fn without_order(answer: &Answer) -> Vec<String> {
+    let cut = |note: &String| {
+        let place = note.rsplit_once(' ').map_or("", |end| end.1);
+        match note.split_once(" for metric name ") {
+            _ if note.contains("binary operator") => format!("an operator {place}"),
+            Some((what, _)) => format!("{what} {place}"),
+            None => note.clone(),
+        }
+    };
+    let mut notes: Vec<String> = answer.notes.iter().map(cut).collect();
+    notes.sort();
+    notes
+}
 
 /// What changed between 2.42 and 3.14.
 const RULES: &[Rule] = &[
@@ -83,12 +101,11 @@ const RULES: &[Rule] = &[
         applies: |_, theirs, _| theirs.error.ends_with("custom buckets have no zero bucket"),
     },
     Rule {
-        class: "which of several mistakes or notes is told first",
+        class: "which of several series a note is about",
         only_old: false,
         applies: |query, theirs, ours| {
-            let both_fail = !theirs.is_success && !ours.is_success;
-            let only_notes = theirs.series == ours.series && theirs.notes.len() == ours.notes.len();
-            is_newest(query) && (both_fail || only_notes)
+            let both = theirs.is_success && ours.is_success && theirs.series == ours.series;
+            is_newest(query) && both && without_order(theirs) == without_order(ours)
         },
     },
     Rule {
@@ -107,6 +124,27 @@ pub fn explanation(
 ) -> Option<&'static str> {
     let applies = |rule: &&Rule| (is_old || !rule.only_old) && (rule.applies)(query, theirs, ours);
     RULES.iter().find(applies).map(|rule| rule.class)
+}
+
+#[test]
+fn notes_may_differ_by_the_order_of_series_alone() {
+    let answer = |note: &str| Answer {
+        is_success: true,
+        series: BTreeMap::new(),
+        error: String::new(),
+        notes: vec![note.to_owned()],
+    };
+    let explains = |query: &str, theirs: &str, ours: &str| {
+        explanation(false, query, &answer(theirs), &answer(ours)).is_some()
+    };
+    let mix = |name: &str, place: &str| {
+        format!("PromQL warning: a mix for metric name \"{name}\" ({place})")
+    };
+    let operator = "PromQL info: incompatible for binary operator + (1:4)";
+    assert!(explains("sum(nhcb)", &mix("g", "1:4"), &mix("h", "1:4")));
+    assert!(!explains("sum(nhcb)", &mix("g", "1:4"), &mix("g", "1:5")), "another place");
+    assert!(!explains("sum(nhcb)", &mix("g", "1:4"), operator), "another kind");
+    assert!(!explains("sum(g)", &mix("g", "1:4"), &mix("h", "1:4")), "nothing new");
 }
 
 #[test]

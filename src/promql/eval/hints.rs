@@ -4,6 +4,8 @@
 //! their buckets, so it notes beforehand where one was reset; aggregations then can tell of resets
 //! that contradict each other. Elsewhere resets are found by who needs them.
 
+use std::borrow::Cow;
+
 use crate::model::histogram_reset::is_reset;
 use crate::model::{CounterResetHint, FloatHistogram, Histogram, SeriesData};
 
@@ -56,8 +58,15 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// Which samples come first after some that are skipped.
-    fn landings(&self, times: &[i64]) -> Vec<usize> {
+    /// Which histograms come first after samples that are skipped; floats between them are gone
+    /// through too.
+    fn landings(&self, data: &SeriesData) -> Vec<usize> {
+        let histograms: Vec<i64> = data.histograms.iter().map(|point| point.timestamp).collect();
+        let mut times = Cow::Borrowed(&histograms);
+        if !data.timestamps.is_empty() {
+            times.to_mut().extend(&data.timestamps);
+            times.to_mut().sort_unstable();
+        }
         let mut landings = Vec::new();
         let mut at = times.partition_point(|t| *t < self.reach.end(0).saturating_sub(self.range));
         for step in 0..self.steps {
@@ -65,7 +74,7 @@ impl Course {
             let from = end.saturating_sub(self.further);
             if step > 0 && times.get(at).is_some_and(|time| *time < from) {
                 at += times[at..].partition_point(|time| *time < from);
-                landings.push(at);
+                landings.push(histograms.partition_point(|time| *time < from));
             }
             if let Some(rest) = times.get(at..) {
                 at += rest.partition_point(|time| *time < end);
@@ -78,8 +87,7 @@ impl Course {
 /// Leaves of each histogram its totals, and sets the hints of those that have none to what a
 /// comparison with the one before says, if that was not skipped.
 pub(super) fn keep_totals(data: &mut SeriesData, course: Course) {
-    let times: Vec<i64> = data.histograms.iter().map(|point| point.timestamp).collect();
-    let landings = course.landings(&times);
+    let landings = course.landings(data);
     let mut previous: Option<FloatHistogram> = None;
     for (at, point) in data.histograms.iter_mut().enumerate() {
         if landings.binary_search(&at).is_ok() {
@@ -155,5 +163,27 @@ mod tests {
         assert_eq!(hints(Grid::once(4), 3), [Unknown, NotReset, Reset, Gauge]);
         // From 1 on to 3: the one at 2 is skipped.
         assert_eq!(hints(Grid::new(1, 3, 2), 0), [Unknown, NotReset, Unknown, Gauge]);
+    }
+
+    #[test]
+    fn a_float_is_landed_on_and_skipped_from() {
+        let point = |timestamp| HistogramPoint {
+            timestamp,
+            start_timestamp: 0,
+            histogram: Histogram::Float(FloatHistogram { count: 1.0, ..FloatHistogram::default() }),
+        };
+        let mut data = SeriesData {
+            histograms: vec![point(10), point(50)],
+            timestamps: vec![25],
+            values: vec![1.0],
+            ..SeriesData::default()
+        };
+        let landings = |data: &SeriesData| {
+            let reach = Reach::new(Grid::new(20, 60, 40), 0, None);
+            Course { reach, steps: 2, range: 15, further: 15 }.landings(data)
+        };
+        assert_eq!(landings(&data), [1]);
+        data.timestamps[0] = 15;
+        assert_eq!(landings(&data), [] as [usize; 0]);
     }
 }

@@ -102,17 +102,21 @@ pub(crate) fn evaluate(
         rows: Vec::new(),
         places: HashMap::new(),
         tried: Vec::new(),
+        refused: None,
         notes,
     };
-    join.refuse_duplicates(&many, &one, &partners)?;
+    join.refuse_duplicates(&many, &one, &partners);
     for (row, signature) in many.rows.iter().zip(&many_signatures) {
         context.budget.check()?;
-        join.many_row(row, *signature, &partners[*signature], &one)?;
+        join.many_row(row, *signature, &partners[*signature], &one);
     }
     if let Some(fill) = fill_many {
         for (row, signature) in one.rows.iter().zip(&one_signatures) {
-            join.unmatched_one(row, *signature, fill)?;
+            join.unmatched_one(row, *signature, fill);
         }
+    }
+    if let Some((_, error)) = join.refused {
+        return Err(error);
     }
     let mut rows = join.rows;
     rows.retain(|row| !row.is_empty());
@@ -133,6 +137,8 @@ struct Join<'a> {
     places: HashMap<(usize, Labels), usize>,
     /// Per output row: the steps at which a pair gave a result, kept or not.
     tried: Vec<Vec<bool>>,
+    /// The first step that cannot be matched, and why; what comes after it does not matter.
+    refused: Option<(usize, QueryError)>,
     notes: &'a mut Notes,
 }
 
@@ -144,25 +150,26 @@ fn operand(row: &Row, step: usize) -> Option<Operand<'_>> {
 }
 
 impl Join<'_> {
-    /// Fails when two series of the "one" side share a signature at a step where the other side
-    /// has anything.
-    fn refuse_duplicates(
-        &self,
-        many: &Block,
-        one: &Block,
-        partners: &[Vec<usize>],
-    ) -> Result<(), QueryError> {
+    /// Refuses the first step at which two series of the "one" side share a signature and the other
+    /// side has anything.
+    fn refuse_duplicates(&mut self, many: &Block, one: &Block, partners: &[Vec<usize>]) {
         let filled = self.matching.fill_left.is_some() || self.matching.fill_right.is_some();
         for rows in partners.iter().filter(|rows| rows.len() > 1) {
-            for step in 0..self.steps {
+            for step in 0..self.earliest() {
                 let mut present = rows.iter().filter(|row| one.rows[**row].has(step));
                 let (Some(a), Some(b)) = (present.next(), present.next()) else { continue };
                 if filled || many.rows.iter().any(|row| row.has(step)) {
-                    return Err(self.duplicate(&one.rows[*a].labels, &one.rows[*b].labels));
+                    let error = self.duplicate(&one.rows[*a].labels, &one.rows[*b].labels);
+                    self.refused = Some((step, error));
+                    break;
                 }
             }
         }
-        Ok(())
+    }
+
+    /// The number of steps that still matter.
+    fn earliest(&self) -> usize {
+        self.refused.as_ref().map_or(self.steps, |(step, _)| *step)
     }
 
     fn duplicate(&self, a: &Labels, b: &Labels) -> QueryError {
@@ -180,51 +187,43 @@ impl Join<'_> {
     }
 
     /// All steps of one series of the "many" side.
-    fn many_row(
-        &mut self,
-        row: &Row,
-        signature: usize,
-        partners: &[usize],
-        one: &Block,
-    ) -> Result<(), QueryError> {
+    fn many_row(&mut self, row: &Row, signature: usize, partners: &[usize], one: &Block) {
         for partner in partners {
             let partner = &one.rows[*partner];
             let mut place = None;
-            for step in 0..self.steps {
+            for step in 0..self.earliest() {
                 if let (Some(a), Some(b)) = (operand(row, step), operand(partner, step)) {
                     let place = self.place(&mut place, signature, &row.labels, &partner.labels);
-                    self.put(place, signature, step, (a, b))?;
+                    self.put(place, signature, step, (a, b));
                 }
             }
         }
-        let Some(fill) = self.matching.fill_right else { return Ok(()) };
+        let Some(fill) = self.matching.fill_right else { return };
         let mut place = None;
-        for step in 0..self.steps {
+        for step in 0..self.earliest() {
             let Some(a) = operand(row, step) else { continue };
             if partners.iter().any(|partner| one.rows[*partner].has(step)) {
                 continue;
             }
             let labels = matched_labels(&row.labels, self.matching);
             let place = self.place(&mut place, signature, &row.labels, &labels);
-            self.put(place, signature, step, (a, Operand::Float(fill)))?;
+            self.put(place, signature, step, (a, Operand::Float(fill)));
         }
-        Ok(())
     }
 
     /// The steps of a series of the "one" side that found no partner, with a value filled in.
-    fn unmatched_one(&mut self, row: &Row, signature: usize, fill: f64) -> Result<(), QueryError> {
+    fn unmatched_one(&mut self, row: &Row, signature: usize, fill: f64) {
         let labels = matched_labels(&row.labels, self.matching);
         let already = self.matched[signature].clone();
         let mut place = None;
-        for step in 0..self.steps {
+        for step in 0..self.earliest() {
             let Some(b) = operand(row, step) else { continue };
             if already.as_ref().is_some_and(|matched| matched[step]) {
                 continue;
             }
             let place = self.place(&mut place, signature, &labels, &row.labels);
-            self.put(place, signature, step, (Operand::Float(fill), b))?;
+            self.put(place, signature, step, (Operand::Float(fill), b));
         }
-        Ok(())
     }
 
     /// The output row of a pair, made when it is first needed.
@@ -267,33 +266,33 @@ impl Join<'_> {
         builder.build().unwrap_or(kept)
     }
 
-    /// Computes one point.
+    /// Computes one point, or refuses its step.
     fn put(
         &mut self,
         place: usize,
         signature: usize,
         step: usize,
         (many, one): (Operand<'_>, Operand<'_>),
-    ) -> Result<(), QueryError> {
+    ) {
+        if step >= self.earliest() {
+            return;
+        }
         let (lhs, rhs) = if self.swapped { (one, many) } else { (many, one) };
         let (op, span) = (self.binary.op, self.binary.span);
         let Some((value, keep)) = operator::operands(op, lhs, rhs, (span, step), self.notes) else {
-            return Ok(());
+            return;
         };
         let matched = self.matched[signature].get_or_insert_with(|| vec![false; self.steps]);
-        if self.matching.card == Cardinality::OneToOne {
-            if matched[step] {
-                return Err(QueryError::Execution(
-                    "multiple matches for labels: many-to-one matching must be explicit \
-                     (group_left/group_right)"
-                        .to_owned(),
-                ));
-            }
-        } else if self.tried[place][step] {
-            return Err(QueryError::Execution(
-                "multiple matches for labels: grouping labels must ensure unique matches"
-                    .to_owned(),
-            ));
+        let one_to_one = self.matching.card == Cardinality::OneToOne;
+        let taken = if one_to_one { matched[step] } else { self.tried[place][step] };
+        if taken {
+            let remedy = match one_to_one {
+                true => "many-to-one matching must be explicit (group_left/group_right)",
+                false => "grouping labels must ensure unique matches",
+            };
+            let error = QueryError::Execution(format!("multiple matches for labels: {remedy}"));
+            self.refused = Some((step, error));
+            return;
         }
         matched[step] = true;
         self.tried[place][step] = true;
@@ -306,6 +305,5 @@ impl Join<'_> {
                 Outcome::Histogram(histogram) => row.put_histogram(step, histogram),
             }
         }
-        Ok(())
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Pipeline {
     pub(crate) base: Base,
     /// Further operations in order.
     pub(crate) maps: Vec<RowMap>,
+    /// Notes that come after those of the rows.
+    pub(crate) after: Notes,
     /// Number of steps.
     pub(crate) steps: usize,
     /// Whether the base drops the metric name.
@@ -131,6 +133,7 @@ impl Pipeline {
             std::mem::swap(&mut rows, &mut ahead);
         }
         context.budget.release(waves_samples);
+        notes.merge(self.after.clone());
         Ok(())
     }
 

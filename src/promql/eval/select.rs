@@ -74,18 +74,68 @@ fn call_pipeline(
             _ => Ok(None),
         },
         _ => {
-            let Some(argument) = call.args.iter().find(|a| a.value_type() == ValueType::Vector)
-            else {
+            let Some(operation) = row_operation(context, call, grid, notes)? else {
                 return Ok(None);
             };
-            let Some(map) = row_map(context, call, grid, notes)? else { return Ok(None) };
-            Ok(pipeline(context, argument, grid, notes)?.map(|p| p.then(map)))
+            operated_pipeline(context, operation, grid, notes)
         }
     }
 }
 
+/// A row-wise operation on a vector.
+pub(crate) struct Operation<'e> {
+    /// What is done.
+    pub(crate) map: RowMap,
+    /// The vector.
+    pub(crate) operand: &'e Expr,
+    /// Notes of the scalars that stand behind the vector: they come after those of the vector.
+    pub(crate) after: Notes,
+}
+
+fn operated_pipeline(
+    context: &Context<'_>,
+    operation: Operation<'_>,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Option<Pipeline>, QueryError> {
+    let Operation { map, operand, after } = operation;
+    let Some(mut pipeline) = pipeline(context, operand, grid, notes)? else { return Ok(None) };
+    pipeline.after.merge(after);
+    Ok(Some(pipeline.then(map)))
+}
+
+/// Evaluates scalars that stand behind a vector. They come first because all steps of a row need
+/// them, but what they tell comes last: if they fail, the vector may fail before them.
+fn behind<T>(
+    context: &Context<'_>,
+    operand: &Expr,
+    grid: Grid,
+    notes: &mut Notes,
+    scalars: impl FnOnce(&mut Notes) -> Result<T, QueryError>,
+) -> Result<(T, Notes), QueryError> {
+    let mut after = Notes::default();
+    match scalars(&mut after) {
+        Ok(value) => Ok((value, after)),
+        Err(error) => vector(context, operand, grid, notes).and(Err(error)),
+    }
+}
+
 /// The row-wise operation a call is, if it is one.
-pub(crate) fn row_map(
+pub(crate) fn row_operation<'e>(
+    context: &Context<'_>,
+    call: &'e Call,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Option<Operation<'e>>, QueryError> {
+    let Some(operand) = call.args.first().filter(|a| a.value_type() == ValueType::Vector) else {
+        return Ok(None);
+    };
+    let scalars = |after: &mut Notes| row_map(context, call, grid, after);
+    let (map, after) = behind(context, operand, grid, notes, scalars)?;
+    Ok(map.map(|map| Operation { map, operand, after }))
+}
+
+fn row_map(
     context: &Context<'_>,
     call: &Call,
     grid: Grid,
@@ -115,10 +165,10 @@ fn binary_pipeline(
     grid: Grid,
     notes: &mut Notes,
 ) -> Result<Option<Pipeline>, QueryError> {
-    let Some((map, operand)) = scalar_operand(context, binary, grid, notes)? else {
+    let Some(operation) = scalar_operand(context, binary, grid, notes)? else {
         return Ok(None);
     };
-    Ok(pipeline(context, operand, grid, notes)?.map(|p| p.then(map)))
+    operated_pipeline(context, operation, grid, notes)
 }
 
 /// The operation and the vector of an operator between a vector and a scalar.
@@ -127,16 +177,22 @@ pub(crate) fn scalar_operand<'e>(
     binary: &'e Binary,
     grid: Grid,
     notes: &mut Notes,
-) -> Result<Option<(RowMap, &'e Expr)>, QueryError> {
-    let (scalar_side, operand, left) = match (binary.lhs.value_type(), binary.rhs.value_type()) {
-        (ValueType::Vector, ValueType::Scalar) => (&binary.rhs, &binary.lhs, false),
-        (ValueType::Scalar, ValueType::Vector) => (&binary.lhs, &binary.rhs, true),
+) -> Result<Option<Operation<'e>>, QueryError> {
+    let (operand, values, after, left) = match (binary.lhs.value_type(), binary.rhs.value_type()) {
+        (ValueType::Vector, ValueType::Scalar) => {
+            let scalars = |after: &mut Notes| scalar(context, &binary.rhs, grid, after);
+            let (values, after) = behind(context, &binary.lhs, grid, notes, scalars)?;
+            (&binary.lhs, values, after, false)
+        }
+        (ValueType::Scalar, ValueType::Vector) => {
+            let values = scalar(context, &binary.lhs, grid, notes)?;
+            (&binary.rhs, values, Notes::default(), true)
+        }
         _ => return Ok(None),
     };
-    let values = scalar(context, scalar_side, grid, notes)?;
     let (op, return_bool, span) = (binary.op, binary.return_bool, binary.span);
     let map = RowMap::Scalar(ScalarOperand { op, values, left, return_bool, span });
-    Ok(Some((map, operand)))
+    Ok(Some(Operation { map, operand, after }))
 }
 
 fn instant_pipeline(
@@ -157,6 +213,7 @@ fn instant_pipeline(
         input: Input::Series(set),
         base,
         maps: Vec::new(),
+        after: Notes::default(),
         steps: grid.steps,
         drops_name: false,
         totals_only: context.totals_only.contains(&selector.span),
@@ -173,22 +230,23 @@ pub(super) fn range_pipeline(
     grid: Grid,
     notes: &mut Notes,
 ) -> Result<Pipeline, QueryError> {
-    let mut params = Vec::new();
-    for argument in call.args.iter().filter(|a| a.value_type() == ValueType::Scalar) {
-        params.push(scalar(context, argument, grid, notes)?);
-    }
+    let params = |notes: &mut Notes| {
+        let scalars = call.args.iter().filter(|a| a.value_type() == ValueType::Scalar);
+        scalars.map(|a| scalar(context, a, grid, notes)).collect::<Result<Vec<_>, _>>()
+    };
     let matrix = call.args.iter().map(unwrap_parens).find(|a| a.value_type() == ValueType::Matrix);
     let first_arg = call.args.first().map_or(call.span, |a| match unwrap_parens(a) {
         Expr::Subquery(_) => Span::default(), // Prometheus forgets where a subquery stands
         argument => argument.span(),
     });
     let lookback = context.lookback_ms;
-    let with = |reach, range, edge| {
+    let with = |reach, range, params, edge| {
         let alignments = ThreadLocal::new();
         RangeCall { grid, reach, range, params, first_arg, edge, lookback, alignments }
     };
     match matrix {
         Some(Expr::MatrixSelector(selector)) => {
+            let params = params(notes)?;
             check_edge(selector, call.function.name)?;
             let Shift { offset, at } = context.shift(&selector.vector)?;
             let range = context.range_ms(&selector.range)?;
@@ -198,8 +256,9 @@ pub(super) fn range_pipeline(
             let set = context.select(&selector.vector.matchers, bounds)?;
             Ok(Pipeline {
                 input: Input::Series(set),
-                base: Base::Range(function, Box::new(with(reach, range, edge))),
+                base: Base::Range(function, Box::new(with(reach, range, params, edge))),
                 maps: Vec::new(),
+                after: Notes::default(),
                 steps: grid.steps,
                 drops_name,
                 totals_only: context.totals_only.contains(&selector.vector.span),
@@ -214,7 +273,7 @@ pub(super) fn range_pipeline(
             let evaluate = || vector(context, &subquery.expr, inner, notes);
             let (block, counted) = context.budget.apart(inner.steps, evaluate);
             let block = block?;
-            let call = with(reach, range, EdgeMode::Plain);
+            let call = with(reach, range, params(notes)?, EdgeMode::Plain);
             if let Some(mut tally) = context.budget.tally() {
                 tally.absorb_subquery(&counted, inner, &call);
             }
@@ -222,6 +281,7 @@ pub(super) fn range_pipeline(
                 input: Input::Rows(block, inner),
                 base: Base::Range(function, Box::new(call)),
                 maps: Vec::new(),
+                after: Notes::default(),
                 steps: grid.steps,
                 drops_name,
                 totals_only: false,

@@ -499,3 +499,37 @@ fn the_side_that_is_not_there_is_filled_but_duplicates_are_refused() {
          expect fail msg: 16:27: duration must be greater than 0\n",
     );
 }
+
+#[test]
+fn what_stands_first_fails_first_and_what_stands_last_is_told() {
+    let source = counters();
+    let (twins, pattern) =
+        ("(c_total + on () c_total)", r#"scalar(label_replace(c_total, "x", "", "x", "("))"#);
+    for text in [
+        format!("{twins} * {pattern}"),
+        format!("clamp({twins}, 0, {pattern})"),
+        format!("quantile_over_time({pattern}, {twins}[20s:10s])"),
+    ] {
+        assert!(error(&source, &text).contains("duplicate series"), "{text}");
+    }
+    let text = format!("{pattern} * {twins}");
+    assert!(error(&source, &text).contains("regular expression"), "{text}");
+
+    let gauge = memory(&[(&[("__name__", "g")], &[1.0, 2.0, 3.0])]);
+    let told = range(&gauge, "rate(g[20s]) + scalar(sum(rate(g[20s])))").expect("a result");
+    assert_eq!(told.annotations.infos.len(), 1);
+    assert!(told.annotations.infos[0].ends_with("(1:32)"), "{:?}", told.annotations);
+}
+
+#[test]
+fn the_first_step_that_cannot_be_matched_is_told() {
+    let gap = f64::NAN;
+    let source = memory(&[
+        (&[("__name__", "l"), ("x", "1"), ("y", "1")], &[gap, gap, 1.0, 1.0, 1.0]),
+        (&[("__name__", "l"), ("x", "1"), ("y", "2")], &[gap, gap, 1.0, 1.0, 1.0]),
+        (&[("__name__", "r"), ("x", "1"), ("y", "1")], &[1.0, 1.0, 1.0, 1.0, 1.0]),
+        (&[("__name__", "r"), ("x", "1"), ("y", "2")], &[gap, gap, gap, gap, 1.0]),
+    ]);
+    assert!(error(&source, "l + on (x) r").contains("multiple matches"));
+    assert!(error(&source, "l + on (x) group_left () r").contains("duplicate series"));
+}

@@ -11,7 +11,7 @@ use super::instant::Show;
 use super::operator::changes_metric;
 use super::pipeline::{drop_names, pins_name};
 use super::rowmap::RowMap;
-use super::select::{pipeline, row_map, scalar_operand};
+use super::select::{Operation, pipeline, row_operation, scalar_operand};
 use super::{aggregate, matching, not_supported, sets, vector};
 
 /// Evaluates `expr` at every step of a grid that is not empty.
@@ -122,12 +122,9 @@ fn evaluate_call(
             Ok(Block::from_scalar(grid.times().map(|ms| f((ms / 1000) as f64)).collect()))
         }
         Evaluation::Timestamp(Show::StartTimestamp) => Ok(Block::default()),
-        _ => match (row_map(context, call, grid, notes)?, call.args.first()) {
-            (Some(operation), Some(argument)) => {
-                let block = vector(context, argument, grid, notes)?;
-                map(context, block, &operation, notes)
-            }
-            _ => Err(not_supported(call.function.name)),
+        _ => match row_operation(context, call, grid, notes)? {
+            Some(operation) => operate(context, operation, grid, notes),
+            None => Err(not_supported(call.function.name)),
         },
     }
 }
@@ -138,9 +135,8 @@ fn evaluate_binary(
     grid: Grid,
     notes: &mut Notes,
 ) -> Result<Block, QueryError> {
-    if let Some((operation, operand)) = scalar_operand(context, binary, grid, notes)? {
-        let block = vector(context, operand, grid, notes)?;
-        return map(context, block, &operation, notes);
+    if let Some(operation) = scalar_operand(context, binary, grid, notes)? {
+        return operate(context, operation, grid, notes);
     }
     let lhs = vector(context, &binary.lhs, grid, notes)?;
     let rhs = vector(context, &binary.rhs, grid, notes)?;
@@ -153,6 +149,17 @@ fn evaluate_binary(
     context.budget.hold(block.samples())?;
     context.budget.release(held);
     Ok(block)
+}
+
+fn operate(
+    context: &Context<'_>,
+    operation: Operation<'_>,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Block, QueryError> {
+    let block = vector(context, operation.operand, grid, notes)?;
+    notes.merge(operation.after);
+    map(context, block, &operation.map, notes)
 }
 
 /// Applies a row-wise operation to a whole block.
