@@ -27,6 +27,7 @@ pub struct RuleData {
     external_labels: Value,
     external_url: Value,
     value: Value,
+    dot: Value,
 }
 
 impl RuleData {
@@ -37,23 +38,22 @@ impl RuleData {
         external_labels: &Labels,
         external_url: &str,
     ) -> RuleData {
-        RuleData {
-            labels: Value::text_map(&TEXT_MAP, labels.iter()),
-            external_labels: Value::text_map(&TEXT_MAP, external_labels.iter()),
-            external_url: external_url.into(),
-            value: value.into(),
-        }
+        let labels = Value::text_map(&TEXT_MAP, labels.iter());
+        let external_labels = Value::text_map(&TEXT_MAP, external_labels.iter());
+        let (external_url, value) = (Value::from(external_url), value.into());
+        let fields = vec![
+            ("Labels", labels.clone()),
+            ("ExternalLabels", external_labels.clone()),
+            ("ExternalURL", external_url.clone()),
+            ("Value", value.clone()),
+        ];
+        let dot = Value::record(&RULE_DATA, fields);
+        RuleData { labels, external_labels, external_url, value, dot }
     }
 
     /// The dot: `.Labels`, `.ExternalLabels`, `.ExternalURL`, `.Value`.
     pub fn dot(&self) -> Value {
-        let fields = vec![
-            ("Labels", self.labels.clone()),
-            ("ExternalLabels", self.external_labels.clone()),
-            ("ExternalURL", self.external_url.clone()),
-            ("Value", self.value.clone()),
-        ];
-        Value::record(&RULE_DATA, fields)
+        self.dot.clone()
     }
 
     /// The variables of [`RULE_VARIABLES`].

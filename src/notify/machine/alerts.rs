@@ -6,8 +6,10 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use super::Incoming;
+use super::backlog::OfAlert;
 use crate::model::{Annotations, Labels, Timestamp};
 use crate::notify::deliver::NotifiedAlert;
+use crate::notify::event::EventKind;
 use crate::notify::fingerprint::Fingerprint;
 use crate::notify::inhibit::Sides;
 
@@ -44,6 +46,11 @@ impl Entry {
     /// Whether it has this label with this value.
     pub(super) fn has(&self, (name, value): (&str, &str)) -> bool {
         self.labels.get(name) == Some(value)
+    }
+
+    /// A line of the history about it.
+    pub(super) fn line(&self, kind: EventKind, at: Timestamp) -> OfAlert {
+        OfAlert { kind, at, labels: self.labels.clone(), fingerprint: self.fingerprint }
     }
 
     pub(super) fn notified(&self) -> NotifiedAlert {
@@ -90,10 +97,14 @@ impl Entry {
     }
 }
 
+/// Alerts kept side by side: growing by one such block moves none of those that are there.
+const BLOCK_ALERTS: usize = 1024;
+
 /// All alerts by number and by fingerprint.
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
-    entries: Vec<Option<Entry>>,
+    /// Each block has room for [`BLOCK_ALERTS`]; all but the last are full.
+    blocks: Vec<Vec<Option<Entry>>>,
     free: Vec<AlertId>,
     by_fingerprint: HashMap<Fingerprint, AlertId, FixedState>,
 }
@@ -108,31 +119,42 @@ impl Alerts {
     }
 
     pub(super) fn get(&self, id: AlertId) -> Option<&Entry> {
-        self.entries.get(id as usize)?.as_ref()
+        self.blocks.get(id as usize / BLOCK_ALERTS)?.get(id as usize % BLOCK_ALERTS)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, id: AlertId) -> Option<&mut Entry> {
-        self.entries.get_mut(id as usize)?.as_mut()
+        self.slot(id)?.as_mut()
     }
 
     pub(super) fn insert(&mut self, entry: Entry) -> AlertId {
         let fingerprint = entry.fingerprint;
         let id = match self.free.pop() {
             Some(id) => {
-                self.entries[id as usize] = Some(entry);
+                *self.slot(id).expect("BUG: it was given back") = Some(entry);
                 id
             }
-            None => {
-                self.entries.push(Some(entry));
-                AlertId::try_from(self.entries.len() - 1).expect("BUG: ALERTS_MAX fits u32")
-            }
+            None => self.push(entry),
         };
         self.by_fingerprint.insert(fingerprint, id);
         id
     }
 
+    fn push(&mut self, entry: Entry) -> AlertId {
+        if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ALERTS) {
+            self.blocks.push(Vec::with_capacity(BLOCK_ALERTS));
+        }
+        let full = (self.blocks.len() - 1) * BLOCK_ALERTS;
+        let block = self.blocks.last_mut().expect("BUG: just added");
+        block.push(Some(entry));
+        AlertId::try_from(full + block.len() - 1).expect("BUG: ALERTS_MAX fits u32")
+    }
+
+    fn slot(&mut self, id: AlertId) -> Option<&mut Option<Entry>> {
+        self.blocks.get_mut(id as usize / BLOCK_ALERTS)?.get_mut(id as usize % BLOCK_ALERTS)
+    }
+
     pub(super) fn remove(&mut self, id: AlertId) -> Option<Entry> {
-        let entry = self.entries.get_mut(id as usize)?.take()?;
+        let entry = self.slot(id)?.take()?;
         self.by_fingerprint.remove(&entry.fingerprint);
         self.free.push(id);
         Some(entry)
@@ -140,11 +162,15 @@ impl Alerts {
 
     /// All, by number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (AlertId, &Entry)> {
-        (0..).zip(&self.entries).filter_map(|(id, entry)| Some((id, entry.as_ref()?)))
+        (0..)
+            .zip(self.blocks.iter().flatten())
+            .filter_map(|(id, entry)| Some((id, entry.as_ref()?)))
     }
 
     /// All, by number.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (AlertId, &mut Entry)> {
-        (0..).zip(&mut self.entries).filter_map(|(id, entry)| Some((id, entry.as_mut()?)))
+        (0..)
+            .zip(self.blocks.iter_mut().flatten())
+            .filter_map(|(id, entry)| Some((id, entry.as_mut()?)))
     }
 }

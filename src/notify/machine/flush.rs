@@ -6,7 +6,7 @@ use super::alerts::{AlertId, Entry};
 use super::group::{Group, Log, Member, Suppression, View};
 use super::{Dirty, Machine};
 use crate::model::{Labels, Timestamp};
-use crate::notify::event::{Event, EventKind};
+use crate::notify::event::EventKind;
 use crate::notify::route::Route;
 
 impl Machine {
@@ -129,13 +129,16 @@ impl Machine {
             };
             let now_quiet = self.suppression(group, member.alert, entry);
             if let Some(quiet) = &now_quiet {
-                self.counters.suppressed[kind_number(quiet)] += 1;
+                self.counters.suppressed[quiet.number()] += 1;
             }
             if now_quiet == member.noted {
                 continue;
             }
-            let event = suppression_event(self.now, group, entry, now_quiet.as_ref());
-            self.effects.events.push(event);
+            let kind = match now_quiet {
+                Some(_) => EventKind::Suppressed,
+                None => EventKind::Unsuppressed,
+            };
+            self.backlog.member(entry.line(kind, self.now), group, now_quiet.clone());
             group.members[at].noted = now_quiet;
         }
     }
@@ -217,12 +220,7 @@ impl Machine {
         });
         for alert in never_told {
             let entry = self.alerts.get(alert).expect("BUG: it was a member");
-            let event = Event {
-                receiver: group.receiver[..].into(),
-                group_key: group.key[..].into(),
-                ..Event::of_alert(EventKind::NeverTold, self.now, &entry.labels, entry.fingerprint)
-            };
-            self.effects.events.push(event);
+            self.backlog.member(entry.line(EventKind::NeverTold, self.now), &group, None);
         }
         let busy = group.logs.iter().any(|log| log.sending.is_some());
         let over = group.members.is_empty() && !busy;
@@ -298,40 +296,18 @@ pub(super) fn first_flush(entry: &Entry, route: &Route, now: Timestamp) -> Times
     if waited < now { now } else { now.saturating_add(route.timings.wait_ms) }
 }
 
-fn kind_number(quiet: &Suppression) -> usize {
-    match quiet {
-        Suppression::Silence(_) => 0,
-        Suppression::Inhibition(_) => 1,
-        Suppression::MuteInterval(_) => 2,
-        Suppression::ActiveInterval(_) => 3,
+impl Suppression {
+    /// Its number in the counters.
+    pub(super) fn number(&self) -> usize {
+        match self {
+            Suppression::Silence(_) => 0,
+            Suppression::Inhibition(_) => 1,
+            Suppression::MuteInterval(_) => 2,
+            Suppression::ActiveInterval(_) => 3,
+        }
     }
 }
 
 /// Names of what suppresses, by their number in the counters; as Alertmanager's metric has them.
 pub const SUPPRESSION_NAMES: [&str; 4] =
     ["silence", "inhibition", "mute_time_interval", "active_time_interval"];
-
-fn suppression_event(
-    now: Timestamp,
-    group: &Group,
-    entry: &Entry,
-    quiet: Option<&Suppression>,
-) -> Event {
-    let kind = if quiet.is_some() { EventKind::Suppressed } else { EventKind::Unsuppressed };
-    let by = match quiet {
-        None => Vec::new(),
-        Some(Suppression::Inhibition(source)) => vec![source.to_string().into()],
-        Some(
-            Suppression::Silence(names)
-            | Suppression::MuteInterval(names)
-            | Suppression::ActiveInterval(names),
-        ) => names.iter().map(|name| name[..].into()).collect(),
-    };
-    Event {
-        receiver: group.receiver[..].into(),
-        group_key: group.key[..].into(),
-        suppressed_by: quiet.map_or("", |quiet| SUPPRESSION_NAMES[kind_number(quiet)]).into(),
-        by,
-        ..Event::of_alert(kind, now, &entry.labels, entry.fingerprint)
-    }
-}

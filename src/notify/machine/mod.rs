@@ -10,6 +10,7 @@
 //! configuration, or brings it back after a restart; [`query`] answers questions.
 
 mod alerts;
+mod backlog;
 mod flush;
 mod group;
 pub mod query;
@@ -39,6 +40,7 @@ use super::silence::Silences;
 use super::silence::index::SilenceIndex;
 use crate::model::{Alert, Labels, Timestamp};
 use alerts::{AlertId, Alerts, Entry};
+use backlog::Backlog;
 pub use flush::SUPPRESSION_NAMES;
 use group::Group;
 pub use send::IN_FLIGHT_MAX;
@@ -169,7 +171,10 @@ pub struct Machine {
     /// No alert ends before.
     next_end: Timestamp,
     next_garbage: Timestamp,
+    /// What was returned, and what is to be told.
     effects: Effects,
+    /// Lines of the history, all newer than those in `effects`.
+    backlog: Backlog,
     dirty: BTreeSet<Dirty>,
     counters: Counters,
 }
@@ -212,6 +217,7 @@ impl Machine {
             next_end: Timestamp::MAX,
             next_garbage: now.saturating_add(GARBAGE_EVERY_MS),
             effects: Effects::default(),
+            backlog: Backlog::default(),
             dirty: BTreeSet::new(),
             counters: Counters::default(),
         };
@@ -261,10 +267,9 @@ impl Machine {
             groups: Vec::new(),
         };
         self.next_end = self.next_end.min(entry.ends_at);
-        let fires = Event::of_alert(EventKind::Firing, self.now, &entry.labels, entry.fingerprint);
+        self.backlog.alert(entry.line(EventKind::Firing, self.now));
         let id = self.alerts.insert(entry);
         self.inhibitor.add(id, &sides);
-        self.effects.events.push(fires);
         self.dirty.insert(Dirty::Alert(fingerprint));
         self.group(id);
     }
@@ -278,8 +283,7 @@ impl Machine {
         self.next_end = self.next_end.min(entry.ends_at);
         if was_resolved && fires {
             entry.resolved = false;
-            let event = Event::of_alert(EventKind::Firing, now, &entry.labels, entry.fingerprint);
-            self.effects.events.push(event);
+            self.backlog.alert(entry.line(EventKind::Firing, now));
             self.group(id);
             changed = true;
         } else if !was_resolved && !fires {
@@ -314,8 +318,7 @@ impl Machine {
         let entry = self.alerts.get_mut(id).expect("BUG: the caller has looked it up");
         entry.resolved = true;
         entry.stored_ends_at = entry.ends_at;
-        let event = Event::of_alert(EventKind::Resolved, now, &entry.labels, entry.fingerprint);
-        self.effects.events.push(event);
+        self.backlog.alert(entry.line(EventKind::Resolved, now));
         self.dirty.insert(Dirty::Alert(entry.fingerprint));
         if entry.groups.is_empty() {
             self.forget(id);
@@ -421,8 +424,8 @@ impl Machine {
         }
         let events = self.effects.events.len().min(EFFECTS_PART_MAX);
         part.events = self.effects.events.drain(..events).collect();
-        if self.dirty.is_empty() && self.effects.events.is_empty() {
-            self.effects.events = Vec::new(); // a storm's memory is given back
+        part.events.extend(self.backlog.take(EFFECTS_PART_MAX - events));
+        if self.dirty.is_empty() && self.effects.events.is_empty() && self.backlog.is_empty() {
             part.sends = std::mem::take(&mut self.effects.sends);
         }
         part
@@ -430,7 +433,7 @@ impl Machine {
 
     /// Whether [`Machine::take_effects`] has more to hand out.
     pub fn has_effects(&self) -> bool {
-        !(self.dirty.is_empty() && self.effects.is_empty())
+        !(self.dirty.is_empty() && self.effects.is_empty() && self.backlog.is_empty())
     }
 
     /// Takes back what could not be stored: it is handed out again.

@@ -31,7 +31,7 @@ impl Machine {
         self.muted = vec![None; self.routes.nodes().len()];
         self.muted_minute = i64::MIN;
         self.refresh_muted();
-        self.effects.events.push(Event::new(EventKind::Reloaded, now));
+        self.backlog.push(Event::new(EventKind::Reloaded, now));
         self.route_everything();
     }
 
@@ -293,7 +293,7 @@ impl Machine {
         if log.owed.is_empty() {
             return;
         }
-        self.effects.events.push(Event {
+        self.backlog.push(Event {
             labels: group.labels.clone(),
             receiver: group.receiver[..].into(),
             integration: log.name[..].into(),

@@ -202,7 +202,7 @@ impl Machine {
                 event.note = failure.message.into();
             }
         }
-        self.effects.events.push(event);
+        self.backlog.push(event);
         let again = std::mem::take(&mut log.again) && !log.queued;
         self.groups.insert(id, group);
         if again {

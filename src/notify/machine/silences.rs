@@ -56,11 +56,12 @@ impl Machine {
 
     fn note_silence(&mut self, kind: EventKind, id: &Arc<str>, reason: &str) {
         self.dirty.insert(Dirty::Silence(Arc::clone(id)));
-        self.effects.events.extend(self.silences.get(id).map(|silence| Event {
+        let Some(silence) = self.silences.get(id) else { return };
+        self.backlog.push(Event {
             silence: Some(Box::new(note(silence))),
             reason: reason.into(),
             ..Event::new(kind, self.now)
-        }));
+        });
     }
 
     /// Lets silences begin and end whose time has come.

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use super::{Shared, Stored, history, kind_number};
+use super::{Shared, Stored, history, kind_number, row_kind};
 use crate::notify::deliver::{Failure, FailureKind, Outcome};
 use crate::notify::machine::{Effects, IN_FLIGHT_MAX, Send};
+use crate::notify::rows::RowKey;
 use crate::storage::NotifyRow;
 
 /// Threads that deliver: each waits for one receiver at a time.
@@ -57,8 +58,8 @@ pub(super) fn join(threads: Vec<JoinHandle<()>>, patience: Duration) {
 fn pass(shared: &Shared, mut sender: Sender<Send>) {
     let mut fault_told = false;
     loop {
-        let Step { effects, version, is_last, stopping, idle } = step(shared);
-        match store(shared, &effects) {
+        let Step { mut effects, version, is_last, stopping, idle } = step(shared);
+        match store(shared, &mut effects) {
             Ok(()) => {
                 fault_told = false;
                 if is_last {
@@ -138,18 +139,22 @@ fn step(shared: &Shared) -> Step {
     Step { effects, version: state.version, is_last, stopping, idle }
 }
 
-fn store(shared: &Shared, effects: &Effects) -> Result<(), String> {
+/// Stores a part; its rows are used up unless that fails.
+fn store(shared: &Shared, effects: &mut Effects) -> Result<(), String> {
     if effects.rows.is_empty() && effects.events.is_empty() {
         return Ok(());
     }
     let store = shared.store.upgrade().ok_or("the store is closed")?;
-    let row = |(key, row): (&crate::notify::rows::RowKey, &Option<Vec<u8>>)| -> NotifyRow {
-        (kind_number(key.kind), key.key.clone(), row.clone())
-    };
-    let rows: Vec<NotifyRow> = effects.rows.iter().map(row).collect();
+    let rows = std::mem::take(&mut effects.rows).into_iter();
+    let rows: Vec<NotifyRow> =
+        rows.map(|(key, row)| (kind_number(key.kind), key.key, row)).collect();
     let keep_after = shared.clock.now().saturating_sub(shared.history_retention_ms);
     let blocks = history::blocks(&effects.events);
-    store.change_notify(&rows, &blocks, keep_after.0).map_err(|error| error.to_string())
+    store.change_notify(&rows, &blocks, keep_after.0).map_err(|error| {
+        let known = |(kind, key, row)| Some((RowKey { kind: row_kind(kind)?, key }, row));
+        effects.rows = rows.into_iter().filter_map(known).collect();
+        error.to_string()
+    })
 }
 
 /// Delivers what comes until nothing comes any more.

@@ -22,6 +22,9 @@ use crate::storage::head::{FrozenWindow, Head};
 use crate::storage::pack::{FinishedPack, PackWriter};
 use crate::storage::window::Window;
 
+/// How many label sets are read at a time when ids are looked up: 64 rows.
+const KNOWN_PART: usize = 64 * SERIES_PER_ROW as usize;
+
 /// What a commit wrote; not yet visible to queries.
 #[derive(Debug)]
 pub struct Written {
@@ -77,42 +80,51 @@ impl Partition {
         frozen: &[FrozenWindow],
     ) -> Result<SeriesIds, StorageError> {
         let mut ids = SeriesIds::with_capacity_and_hasher(frozen.len(), Default::default());
-        let mut labels: Vec<(Labels, u32)> = Vec::new();
+        let mut unknown: Vec<(Labels, u32)> = Vec::new();
         for window in frozen {
             match window.partition_id {
                 Some(id) => drop(ids.insert(window.series, id)),
-                None => labels.extend(head.labels(window.series).map(|l| (l, window.series))),
+                None => unknown.extend(head.labels(window.series).map(|l| (l, window.series))),
             }
         }
-        let unknown: BTreeMap<&Labels, u32> =
-            labels.iter().map(|(l, series)| (l, *series)).collect();
         if unknown.is_empty() {
             return Ok(ids);
         }
-        let known = self.known_ids()?;
-        let mut fresh = Vec::new();
-        for (labels, series) in unknown {
-            match known.get(&fingerprint(labels)) {
-                Some(id) => {
-                    ids.insert(series, *id);
-                }
-                None => fresh.push((labels, series)),
-            }
-        }
+        unknown.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        unknown.dedup_by_key(|(_, series)| *series); // one for each of its windows
+        self.find_known(&unknown, &mut ids)?;
+        let fresh = unknown.iter().filter(|(_, series)| !ids.contains_key(series));
+        let fresh: Vec<(&Labels, u32)> = fresh.map(|(labels, series)| (labels, *series)).collect();
         let new_ids = self.add_series(transaction, &fresh)?;
         ids.extend(fresh.iter().zip(new_ids).map(|((_, series), id)| (*series, id)));
         Ok(ids)
     }
 
-    /// The ids of all series by fingerprint of their labels.
-    fn known_ids(&self) -> Result<HashMap<u128, u32>, StorageError> {
+    /// Adds the ids of those series that the partition has already. Its label sets are read in
+    /// parts: all of them would be as much memory as the head.
+    fn find_known(
+        &self,
+        wanted: &[(Labels, u32)],
+        ids: &mut SeriesIds,
+    ) -> Result<(), StorageError> {
         use crate::storage::index::Postings;
         if self.view().windows.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(());
         }
+        let wanted: HashMap<u128, u32> =
+            wanted.iter().map(|(labels, series)| (fingerprint(labels), *series)).collect();
         let reader = self.reader()?;
-        let labels = reader.labels(&reader.all()?, Interrupt::never())?;
-        Ok(labels.iter().map(|(id, labels)| (fingerprint(labels), *id)).collect())
+        let all = reader.all()?;
+        let mut left = all.iter();
+        loop {
+            let part: RoaringBitmap = left.by_ref().take(KNOWN_PART).collect();
+            if part.is_empty() {
+                return Ok(());
+            }
+            for (id, labels) in reader.labels(&part, Interrupt::never())? {
+                ids.extend(wanted.get(&fingerprint(&labels)).map(|series| (*series, id)));
+            }
+        }
     }
 
     /// Adds new series (ascending by labels) to symbols, series rows and postings.
@@ -130,18 +142,15 @@ impl Partition {
         drop(meta);
         let ids = self.take_ids(transaction, series).map_err(fail)?;
         let symbols = self.add_symbols(transaction, series)?;
-        let mut rows: BTreeMap<u32, Vec<(u8, SymbolPairs)>> = BTreeMap::new();
+        self.add_rows(transaction, series, &ids, &symbols)?;
+        drop(symbols);
         let mut postings: BTreeMap<(&str, &str), RoaringBitmap> = BTreeMap::new();
         for ((labels, _), id) in series.iter().zip(&ids) {
-            let pairs = labels.iter().map(|(n, v)| (symbols[n], symbols[v])).collect();
-            let position = (id % SERIES_PER_ROW) as u8;
-            rows.entry(id / SERIES_PER_ROW).or_default().push((position, pairs));
             postings.entry(("", "")).or_default().insert(*id);
             for pair in labels.iter() {
                 postings.entry(pair).or_default().insert(*id);
             }
         }
-        self.add_rows(transaction, rows)?;
         self.add_postings(transaction, postings)?;
         Ok(ids)
     }
@@ -184,7 +193,7 @@ impl Partition {
         &self,
         transaction: &WriteTransaction,
         series: &[(&'a Labels, u32)],
-    ) -> Result<HashMap<&'a str, u32, foldhash::fast::RandomState>, StorageError> {
+    ) -> Result<SymbolNumbers<'a>, StorageError> {
         let fail = |error: redb::Error| self.error("adding symbols to partition", error);
         let mut numbers: HashMap<&str, u32, _> = HashMap::default();
         let mut fresh: Vec<&str> = Vec::new();
@@ -214,11 +223,23 @@ impl Partition {
     fn add_rows(
         &self,
         transaction: &WriteTransaction,
-        rows: BTreeMap<u32, Vec<(u8, SymbolPairs)>>,
+        series: &[(&Labels, u32)],
+        ids: &[u32],
+        symbols: &SymbolNumbers<'_>,
     ) -> Result<(), StorageError> {
         let fail = |error: redb::Error| self.error("adding series to partition", error);
         let mut table = transaction.open_table(SERIES).map_err(|e| fail(e.into()))?;
-        for (row, mut series) in rows {
+        let mut left = series.iter();
+        // Neighbours have neighbouring ids; a row that is met again is read again.
+        for of_row in ids.chunk_by(|a, b| a / SERIES_PER_ROW == b / SERIES_PER_ROW) {
+            let row = of_row[0] / SERIES_PER_ROW;
+            let pairs = |labels: &Labels| -> SymbolPairs {
+                labels.iter().map(|(name, value)| (symbols[name], symbols[value])).collect()
+            };
+            let position = |id: &u32| (id % SERIES_PER_ROW) as u8;
+            let of_row = of_row.iter().zip(left.by_ref());
+            let mut series: Vec<(u8, SymbolPairs)> =
+                of_row.map(|(id, (labels, _))| (position(id), pairs(labels))).collect();
             if let Some(before) = table.get(row).map_err(|e| fail(e.into()))? {
                 let before = rows::decode(before.value());
                 series.extend(before.map_err(|e| StorageError::corrupted(&self.path, e))?);
@@ -250,6 +271,9 @@ impl Partition {
         Ok(())
     }
 }
+
+/// Text -> number.
+type SymbolNumbers<'a> = HashMap<&'a str, u32, foldhash::fast::RandomState>;
 
 /// Number in the head -> id in the partition.
 type SeriesIds = HashMap<u32, u32, foldhash::fast::RandomState>;
