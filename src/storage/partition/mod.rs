@@ -14,7 +14,6 @@ pub mod tables;
 mod writer;
 
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -29,9 +28,6 @@ use super::window::{Day, Window};
 pub use reader::{LabelRow, PartitionReader};
 pub use writer::{Written, flushed_up_to};
 
-/// A hole of so many bytes is left where it is.
-const TRIM_BYTES: u64 = 1 << 20;
-
 /// An open partition.
 #[derive(Debug)]
 pub struct Partition {
@@ -39,9 +35,7 @@ pub struct Partition {
     /// Distinguishes partitions in caches, also from an earlier one of the same day.
     number: u64,
     path: PathBuf,
-    dir: Arc<DataDir>,
-    /// Every transaction holds it, too; absent only where it could not be opened again.
-    database: RwLock<Option<Arc<Database>>>,
+    database: Database,
     view: RwLock<Arc<View>>,
     symbols: Mutex<Arc<Symbols>>,
 }
@@ -80,68 +74,20 @@ impl Partition {
     ///
     /// # Errors
     /// The file cannot be opened, is damaged, or was written by a newer version.
-    pub fn open(dir: &Arc<DataDir>, day: Day) -> Result<Partition, StorageError> {
+    pub fn open(dir: &DataDir, day: Day) -> Result<Partition, StorageError> {
         let path = dir.partition_path(day);
         let database = dir.open_database(&path, PARTITION_CACHE_BYTES)?;
         let mut partition = Partition {
             day,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             path,
-            dir: Arc::clone(dir),
-            database: RwLock::new(Some(Arc::new(database))),
+            database,
             view: RwLock::default(),
             symbols: Mutex::default(),
         };
         let view = partition.read_view()?;
         partition.view = RwLock::new(Arc::new(view));
         Ok(partition)
-    }
-
-    /// The open file. To be held for as long as a transaction on it.
-    fn database(&self) -> Result<Arc<Database>, StorageError> {
-        let open = self.database.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match open {
-            Some(database) => Ok(database),
-            None => self.reopen(&mut self.database.write().unwrap_or_else(PoisonError::into_inner)),
-        }
-    }
-
-    fn reopen(&self, slot: &mut Option<Arc<Database>>) -> Result<Arc<Database>, StorageError> {
-        if let Some(database) = slot {
-            return Ok(Arc::clone(database));
-        }
-        let database = Arc::new(self.dir.open_database(&self.path, PARTITION_CACHE_BYTES)?);
-        *slot = Some(Arc::clone(&database));
-        Ok(database)
-    }
-
-    /// Gives back what the file is longer than it needs: redb doubles a file ahead of use, and cuts
-    /// it when it is closed. Does nothing while somebody reads, or when that is little. Queries that
-    /// come meanwhile wait for some 10 ms.
-    ///
-    /// # Errors
-    /// The file cannot be opened again; the next one who needs it tries anew.
-    pub fn trim(&self) -> Result<(), StorageError> {
-        if !self.is_much_too_long() {
-            return Ok(());
-        }
-        let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        match slot.take().map(Arc::try_unwrap) {
-            Some(Err(in_use)) => *slot = Some(in_use),
-            Some(Ok(database)) => {
-                drop(database);
-                self.reopen(&mut slot)?;
-            }
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// Whether a quarter of the file, and [`TRIM_BYTES`], are a hole.
-    fn is_much_too_long(&self) -> bool {
-        let Ok(metadata) = std::fs::metadata(&self.path) else { return false };
-        let hole = metadata.len().saturating_sub(metadata.blocks() * 512);
-        hole > TRIM_BYTES && hole > metadata.len() / 4
     }
 
     /// The day it covers.
@@ -179,8 +125,7 @@ impl Partition {
 
     fn read_view(&self) -> Result<View, StorageError> {
         let fail = |error: redb::Error| self.error("reading partition", error);
-        let database = self.database()?;
-        let transaction = database.begin_read().map_err(|e| fail(e.into()))?;
+        let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
         let meta = match transaction.open_table(META) {
             Ok(meta) => meta,
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(View::default()),

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use redb::{
-    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use roaring::RoaringBitmap;
 
 use super::Partition;
@@ -27,8 +25,6 @@ pub struct PartitionReader<'p> {
     partition: &'p Partition,
     transaction: ReadTransaction,
     postings: Option<PostingsTable>,
-    /// Dropped last.
-    _database: Arc<Database>,
 }
 
 impl Partition {
@@ -38,14 +34,14 @@ impl Partition {
     /// # Errors
     /// The file cannot be read.
     pub fn reader(&self) -> Result<PartitionReader<'_>, StorageError> {
-        let database = self.database()?;
-        let transaction = database.begin_read().map_err(|e| self.error("reading partition", e))?;
+        let transaction =
+            self.database.begin_read().map_err(|e| self.error("reading partition", e))?;
         let postings = match transaction.open_table(POSTINGS) {
             Ok(table) => Some(table),
             Err(redb::TableError::TableDoesNotExist(_)) => None,
             Err(error) => return Err(self.error("reading postings of partition", error)),
         };
-        Ok(PartitionReader { partition: self, transaction, postings, _database: database })
+        Ok(PartitionReader { partition: self, transaction, postings })
     }
 
     /// The bytes of a pack.
@@ -96,8 +92,7 @@ impl Partition {
         key: (i64, u32, u32),
     ) -> Result<Option<Vec<u8>>, StorageError> {
         let fail = |error: redb::Error| self.error("reading partition", error);
-        let database = self.database()?;
-        let transaction = database.begin_read().map_err(|e| fail(e.into()))?;
+        let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
         let table = match transaction.open_table(table) {
             Ok(table) => table,
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
