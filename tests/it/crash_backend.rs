@@ -125,8 +125,14 @@ impl StorageBackend for CrashBackend {
         })
     }
 
+    /// A partition's real file gets a hole, too: there the store looks whether it has one to cut off.
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.with(Some(Change::Length(len)), |_| ())
+        self.with(Some(Change::Length(len)), |_| ())?;
+        if self.path.parent().is_some_and(|dir| dir.ends_with("partitions")) && is_named(&self.path)
+        {
+            fs::OpenOptions::new().write(true).open(&self.path)?.set_len(len + (1 << 20))?;
+        }
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -155,6 +161,11 @@ impl StorageBackend for CrashBackend {
         }
         Ok(())
     }
+}
+
+/// Whether it is complete and has got its name.
+fn is_named(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "redb")
 }
 
 fn crash_disk(fails_at: u64) -> (Arc<Mutex<Disk>>, OpenBackend) {
@@ -230,9 +241,15 @@ fn content(store: &Store) -> Content {
     content
 }
 
+/// A directory in memory where there is one: the disk that loses its power is ours, and the syncs of
+/// the real one would only take time.
+fn quick_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("temporary directory")
+}
+
 /// Runs the workload with power lost at operation `fails_at`; returns the operations done.
 fn lose_power(fails_at: u64, leaves: Leaves) -> u64 {
-    let dir = tempfile::tempdir().expect("temporary directory");
+    let dir = quick_dir();
     let (disk, backend) = crash_disk(fails_at);
     let acknowledged = match open(dir.path(), Some(backend)) {
         Ok(store) => workload(&store),
