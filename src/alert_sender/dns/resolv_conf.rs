@@ -39,8 +39,9 @@ impl Resolver {
                 Some("domain") => own.search = words.take(1).map(str::to_owned).collect(),
                 Some("search") => own.search = words.take(SEARCH_MAX).map(str::to_owned).collect(),
                 Some("options") => {
-                    let dots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
-                    own.dots = dots.last().map_or(own.dots, |dots: usize| dots.min(DOTS_MAX));
+                    let given = |word: &str| word.strip_prefix("ndots:")?.parse::<usize>().ok();
+                    let dots = words.filter_map(given).next_back();
+                    own.dots = dots.map_or(own.dots, |dots| dots.min(DOTS_MAX));
                 }
                 _ => {}
             }
