@@ -7,13 +7,15 @@
 //! `dns_sd_configs`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use super::dns::Resolver;
+use super::dns::message::{Record, RecordKind};
 use super::{AlertmanagerOptions, WeakSender};
 use crate::config::glob;
 use crate::model::Labels;
@@ -73,24 +75,15 @@ pub enum SourceKind {
         /// How it is reached.
         http: Box<HttpConfig>,
     },
-    /// The addresses of names.
+    /// What name servers say of names.
     Dns {
         /// The names.
         names: Vec<String>,
-        /// Which addresses.
-        ip: IpKind,
-        /// The port at all of them.
+        /// What is asked for.
+        record: RecordKind,
+        /// The port at all of them, unless the records have their own.
         port: u16,
     },
-}
-
-/// A kind of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IpKind {
-    /// Version 4 (`A`).
-    V4,
-    /// Version 6 (`AAAA`).
-    V6,
 }
 
 /// What targets have become.
@@ -247,8 +240,9 @@ impl Source {
             SourceKind::Http { url, http } => {
                 vec![(url.clone(), from_http(url, http, self.every, tokens))]
             }
-            SourceKind::Dns { names, ip, port } => {
-                let asked = |name: &String| (name.clone(), from_dns(name, *ip, *port));
+            SourceKind::Dns { names, record, port } => {
+                let system = (&Resolver::of_system(), addresses as SystemLookUp);
+                let asked = |name: &String| (name.clone(), from_dns(system, name, *record, *port));
                 names.iter().map(asked).collect::<Vec<_>>()
             }
         };
@@ -320,17 +314,129 @@ fn from_http(
     Ok(labelled(groups, "__meta_url", url))
 }
 
-fn from_dns(name: &str, ip: IpKind, port: u16) -> Result<Vec<TargetGroup>, String> {
-    let all = (name, port).to_socket_addrs().map_err(|error| error.to_string())?;
-    let is_wanted = |address: &IpAddr| match ip {
-        IpKind::V4 => address.is_ipv4(),
-        IpKind::V6 => address.is_ipv6(),
+/// How addresses are looked up by other programs of the machine.
+type SystemLookUp = fn(&str, RecordKind) -> std::io::Result<Vec<Record>>;
+
+/// Addresses are looked up as other programs of the machine do, which know more than name servers
+/// (`/etc/hosts`); when that fails, name servers say whether there is no such name.
+fn from_dns(
+    (resolver, system): (&Result<Resolver, String>, SystemLookUp),
+    name: &str,
+    kind: RecordKind,
+    port: u16,
+) -> Result<Vec<TargetGroup>, String> {
+    let asked = || resolver.as_ref().map_err(String::clone)?.look_up(name, kind);
+    let records = match kind {
+        RecordKind::A | RecordKind::Aaaa => system(name, kind).or_else(|_| asked())?,
+        RecordKind::Srv | RecordKind::Mx | RecordKind::Ns => asked()?,
     };
-    let addresses =
-        all.filter(|address| is_wanted(&address.ip())).map(|address| address.to_string());
-    let mut targets: Vec<String> = addresses.collect();
-    targets.sort();
-    targets.dedup();
-    let group = TargetGroup { targets: Some(targets), labels: None };
-    Ok(labelled(vec![group], "__meta_dns_name", name))
+    let mut groups: Vec<TargetGroup> =
+        records.iter().filter_map(|record| target_of(record, kind, port)).collect();
+    groups.sort_by(|a, b| a.targets.cmp(&b.targets));
+    groups.dedup();
+    Ok(labelled(groups, "__meta_dns_name", name))
+}
+
+fn addresses(name: &str, kind: RecordKind) -> std::io::Result<Vec<Record>> {
+    let all = (name, 0).to_socket_addrs()?.map(|address| address.ip());
+    let wanted = all.filter(|ip| ip.is_ipv4() == (kind == RecordKind::A));
+    Ok(wanted.map(Record::Address).collect())
+}
+
+/// The target that a record names, without the last dot, which looks odd in URLs; `None` for the
+/// mark that there is none (RFC 2782: a target of `.`).
+fn target_of(record: &Record, kind: RecordKind, port: u16) -> Option<TargetGroup> {
+    let (target, labels) = match record {
+        Record::Address(ip) => (SocketAddr::new(*ip, port).to_string(), vec![]),
+        Record::Srv { target, port } => (
+            format!("{}:{port}", target.trim_end_matches('.')),
+            vec![
+                ("__meta_dns_srv_record_target", target.clone()),
+                ("__meta_dns_srv_record_port", port.to_string()),
+            ],
+        ),
+        Record::Name(name) => {
+            let label = match kind {
+                RecordKind::Ns => "__meta_dns_ns_record_target",
+                _ => "__meta_dns_mx_record_target",
+            };
+            let target = format!("{}:{port}", name.trim_end_matches('.'));
+            (target, vec![(label, name.clone())])
+        }
+    };
+    let labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let group = TargetGroup { targets: Some(vec![target]), labels: Some(labels.collect()) };
+    let is_none =
+        matches!(record, Record::Srv { target, .. } | Record::Name(target) if target == ".");
+    (!is_none).then_some(group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert_sender::dns::test_server::{srv, start, wire_name};
+
+    fn targets(groups: &[TargetGroup]) -> Vec<(String, Vec<String>)> {
+        let one = |group: &TargetGroup| {
+            let labels =
+                group.labels.iter().flatten().map(|(name, value)| format!("{name}={value}"));
+            (group.targets.iter().flatten().cloned().collect(), labels.collect())
+        };
+        groups.iter().map(one).collect()
+    }
+
+    #[test]
+    fn records_become_targets_with_their_labels() {
+        let server = start(
+            |name, kind| match (name, kind) {
+                ("_am._tcp.x.", 33) => Some((
+                    0,
+                    vec![
+                        ("", 33, srv("b.x", 9093)),
+                        ("", 33, srv("a.x", 9094)),
+                        ("", 33, srv("a.x", 9094)),
+                        ("", 33, srv(".", 1)),
+                    ],
+                )),
+                ("x.", 15) => Some((0, vec![("", 15, [&[0, 1][..], &wire_name("m.x")].concat())])),
+                ("x.", 2) => Some((0, vec![("", 2, wire_name("n.x"))])),
+                ("ip.", 28) => Some((0, vec![("", 28, vec![0; 16])])),
+                ("fails.", _) => Some((2, vec![])),
+                _ => Some((3, vec![])),
+            },
+            4096,
+        );
+        let resolver = Ok(Resolver::of(vec![server]));
+        let system: SystemLookUp = |name, _| match name {
+            "host" => Ok(vec![Record::Address([10, 0, 0, 1].into())]),
+            _ => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        let found = |name, kind| from_dns((&resolver, system), name, kind, 7).map(|g| targets(&g));
+        let row = |target: &str, labels: &[&str]| {
+            (target.to_owned(), labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>())
+        };
+        let srv = |host: &str, port: u16| {
+            let labels = [
+                "__meta_dns_name=_am._tcp.x",
+                &format!("__meta_dns_srv_record_port={port}"),
+                &format!("__meta_dns_srv_record_target={host}."),
+            ];
+            row(&format!("{host}:{port}"), &labels)
+        };
+        let services = Ok(vec![srv("a.x", 9094), srv("b.x", 9093)]);
+        assert_eq!(found("_am._tcp.x", RecordKind::Srv), services);
+        let mail = row("m.x:7", &["__meta_dns_mx_record_target=m.x.", "__meta_dns_name=x"]);
+        assert_eq!(found("x", RecordKind::Mx), Ok(vec![mail]));
+        let names = row("n.x:7", &["__meta_dns_name=x", "__meta_dns_ns_record_target=n.x."]);
+        assert_eq!(found("x", RecordKind::Ns), Ok(vec![names]));
+        let address = row("[::]:7", &["__meta_dns_name=ip"]);
+        assert_eq!(found("ip", RecordKind::Aaaa), Ok(vec![address]));
+        let host = row("10.0.0.1:7", &["__meta_dns_name=host"]);
+        assert_eq!(found("host", RecordKind::A), Ok(vec![host]));
+        assert_eq!(found("none", RecordKind::A), Ok(vec![]), "there is no such name");
+        assert!(found("fails", RecordKind::Srv).is_err(), "what was known holds on");
+        let no_file = Err("no file".to_owned());
+        let unknown = from_dns((&no_file, system), "x", RecordKind::Srv, 7);
+        assert_eq!(unknown, Err("no file".to_owned()));
+    }
 }

@@ -4,9 +4,11 @@
 //! delays no other. Never here: grouping, silences, receivers; Alertmanagers do that. A delivery
 //! that fails is not repeated: rules repeat alerts as long as they last.
 //!
-//! [`discovery`] says where Alertmanagers are that no static list names; one thread asks its sources.
+//! [`discovery`] says where Alertmanagers are that no static list names; one thread asks its sources, name
+//! servers among them ([`dns`]).
 
 mod discovery;
+pub mod dns;
 mod metrics;
 mod payload;
 mod queue;
@@ -16,7 +18,8 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use discovery::Watch;
-pub use discovery::{Discovered, Found, IpKind, Source, SourceKind, TargetGroup};
+pub use discovery::{Discovered, Found, Source, SourceKind, TargetGroup};
+pub use dns::message::RecordKind;
 pub use metrics::families;
 use target::Target;
 

@@ -280,7 +280,7 @@ fn lists_are_fetched_over_http() {
             Source {
                 kind: SourceKind::Dns {
                     names: vec!["localhost".to_owned()],
-                    ip: IpKind::V4,
+                    record: RecordKind::A,
                     port: 9093,
                 },
                 every: Duration::from_secs(60),

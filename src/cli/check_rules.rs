@@ -4,11 +4,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::CliError;
 use super::serve::features;
 use crate::config::glob;
+use crate::model::labels::Quoted;
 use crate::rules::file::{self, FILE_BYTES_MAX, FileError, ReadOptions, lint};
 use crate::rules::{GoTemplates, GroupSpec};
 
@@ -21,9 +22,9 @@ pub struct RulesArgs {
     /// Rule files or patterns of such; standard input without any
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// What is likely a mistake
-    #[arg(long, value_enum, default_value_t = Lint::DuplicateRules, value_name = "CHECK")]
-    lint: Lint,
+    /// What is likely a mistake: all, duplicate-rules, none; several with commas
+    #[arg(long, default_value = "duplicate-rules", value_name = "CHECK", value_delimiter = ',')]
+    lint: Vec<String>,
     /// Fail with exit code 3 when something is likely a mistake
     #[arg(long)]
     lint_fatal: bool,
@@ -33,14 +34,6 @@ pub struct RulesArgs {
     /// Optional parts of PromQL, as of `tidewatch serve`
     #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
     enable_feature: Vec<String>,
-}
-
-/// What is looked for beyond errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Lint {
-    All,
-    DuplicateRules,
-    None,
 }
 
 /// How a file did.
@@ -61,6 +54,7 @@ pub(super) fn run(args: &RulesArgs) -> Result<ExitCode, CliError> {
         templates: &templates,
         ignore_unknown_fields: args.ignore_unknown_fields,
     };
+    let looks_for_twins = looks_for_twins(&args.lint);
     let mut worst = Verdict::Right;
     for path in paths(&args.files)? {
         println!(
@@ -71,7 +65,7 @@ pub(super) fn run(args: &RulesArgs) -> Result<ExitCode, CliError> {
             Some(path) => file::read(path, options),
             None => read_input(options)?,
         };
-        worst = worst.max(judge(read, args.lint));
+        worst = worst.max(judge(read, looks_for_twins));
         println!();
     }
     Ok(match worst {
@@ -79,6 +73,17 @@ pub(super) fn run(args: &RulesArgs) -> Result<ExitCode, CliError> {
         Verdict::Suspect if args.lint_fatal => ExitCode::from(LINT_FAILED),
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// Whether duplicate rules are looked for; names of checks that there are not are told, as promtool
+/// does.
+fn looks_for_twins(checks: &[String]) -> bool {
+    for check in checks {
+        if !["", "all", "duplicate-rules", "none"].contains(&check.as_str()) {
+            println!("WARNING: unknown lint option: {}", Quoted(check));
+        }
+    }
+    checks.iter().any(|check| matches!(check.as_str(), "all" | "duplicate-rules"))
 }
 
 /// The files; `None` is the standard input.
@@ -111,7 +116,7 @@ fn read_input(
     Ok(file::parse(&name.into(), &text, options))
 }
 
-fn judge(read: Result<Vec<GroupSpec>, Vec<FileError>>, lint: Lint) -> Verdict {
+fn judge(read: Result<Vec<GroupSpec>, Vec<FileError>>, looks_for_twins: bool) -> Verdict {
     let groups = match read {
         Ok(groups) => groups,
         Err(errors) => {
@@ -120,7 +125,7 @@ fn judge(read: Result<Vec<GroupSpec>, Vec<FileError>>, lint: Lint) -> Verdict {
             return Verdict::Wrong;
         }
     };
-    let twice = if lint == Lint::None { Vec::new() } else { lint::duplicates(&groups) };
+    let twice = if looks_for_twins { lint::duplicates(&groups) } else { Vec::new() };
     if twice.is_empty() {
         let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
         println!("  SUCCESS: {rules} rules found");

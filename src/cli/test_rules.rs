@@ -13,6 +13,7 @@ use regex::Regex;
 use super::CliError;
 use super::serve::features;
 use crate::config::glob;
+use crate::model::{Clock, SystemClock};
 use crate::rules::GoTemplates;
 use crate::rules::unit_test::{FileReport, MismatchReport, TestOptions, TestReport, run_file};
 
@@ -42,6 +43,9 @@ pub struct TestRulesArgs {
     enable_feature: Vec<String>,
 }
 
+/// Characters of a time up to whole seconds.
+const TIME_CHARS: usize = "2006-01-02T15:04:05".len();
+
 /// Runs the tests; succeeds when everything is as expected.
 pub(super) fn run(args: &TestRulesArgs) -> Result<ExitCode, CliError> {
     let chosen = args
@@ -67,7 +71,8 @@ pub(super) fn run(args: &TestRulesArgs) -> Result<ExitCode, CliError> {
         all.push((file.display().to_string(), report));
     }
     if let Some(path) = &args.junit {
-        std::fs::write(path, junit(&all)).map_err(|error| {
+        let now: String = SystemClock.now().to_string().chars().take(TIME_CHARS).collect();
+        std::fs::write(path, junit(&all, &now)).map_err(|error| {
             CliError::Failed(format!("cannot write {}: {error}", path.display()))
         })?;
     }
@@ -143,33 +148,33 @@ fn diff_lines<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(char, &'a str)> {
     lines
 }
 
-/// The results as JUnit XML: a suite a file, a case a test.
-fn junit(all: &[(String, FileReport)]) -> String {
+/// The results as JUnit XML, as promtool writes them: a suite a file, a case a test; what keeps a
+/// file's tests from being run is the error of a case `unknown`. `now` is when they were run.
+fn junit(all: &[(String, FileReport)], now: &str) -> String {
     let mut out = "<testsuites>".to_owned();
     for (file, report) in all {
-        let failures = report.tests.iter().filter(|test| !test.mismatches.is_empty()).count();
-        let (file, tests) = (xml(file), report.tests.len());
-        let errors = report.errors.len();
+        let (file, errors) = (xml(file), usize::from(!report.errors.is_empty()));
+        let tests = report.tests.len() + errors;
+        let failures: usize = report.tests.iter().map(|test| test.mismatches.len()).sum();
         let _ = write!(
             out,
             "<testsuite name=\"{file}\" tests=\"{tests}\" failures=\"{failures}\" \
-             errors=\"{errors}\" timestamp=\"\">"
+             errors=\"{errors}\" skipped=\"0\" timestamp=\"{now}\">"
         ); // writing to a string does not fail
-        for error in &report.errors {
-            let _ = write!(out, "<testcase name=\"load\"><error>{}</error></testcase>", xml(error));
+        if errors > 0 {
+            let why = xml(&report.errors.join("\n"));
+            let _ = write!(out, "<testcase name=\"unknown\"><error>{why}</error></testcase>");
         }
-        for (index, test) in report.tests.iter().enumerate() {
-            out.push_str(&junit_case(index, test));
-        }
+        report.tests.iter().for_each(|test| out.push_str(&junit_case(test)));
         out.push_str("</testsuite>");
     }
     out.push_str("</testsuites>\n");
     out
 }
 
-fn junit_case(index: usize, test: &TestReport) -> String {
+fn junit_case(test: &TestReport) -> String {
     let name = match test.name.as_str() {
-        "" => format!("unnamed#{index}"),
+        "" => format!("unnamed#{}", test.index),
         name => xml(name),
     };
     let failures = test.mismatches.iter();
@@ -210,14 +215,22 @@ mod tests {
     #[test]
     fn results_are_sound_xml() {
         let mismatch = MismatchReport { message: "a < b & \"c\"".to_owned(), sides: None };
-        let test =
-            TestReport { name: String::new(), mismatches: vec![mismatch], samples: Vec::new() };
-        let report = FileReport { tests: vec![test], ..FileReport::default() };
+        let test = TestReport {
+            name: String::new(),
+            index: 3,
+            mismatches: vec![mismatch],
+            samples: vec![],
+        };
+        let wrong = FileReport { tests: vec![test], ..FileReport::default() };
+        let errors = vec!["a".to_owned(), "b".to_owned()];
+        let unread = FileReport { errors, ..FileReport::default() };
         assert_eq!(
-            junit(&[("f".to_owned(), report)]),
+            junit(&[("f".to_owned(), wrong), ("g".to_owned(), unread)], "now"),
             "<testsuites><testsuite name=\"f\" tests=\"1\" failures=\"1\" errors=\"0\" \
-             timestamp=\"\"><testcase name=\"unnamed#0\"><failure>a &lt; b &amp; \
-             &quot;c&quot;</failure></testcase></testsuite></testsuites>\n"
+             skipped=\"0\" timestamp=\"now\"><testcase name=\"unnamed#3\"><failure>a &lt; b &amp; \
+             &quot;c&quot;</failure></testcase></testsuite><testsuite name=\"g\" tests=\"1\" \
+             failures=\"0\" errors=\"1\" skipped=\"0\" timestamp=\"now\"><testcase \
+             name=\"unknown\"><error>a\nb</error></testcase></testsuite></testsuites>\n"
         );
     }
 }

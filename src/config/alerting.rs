@@ -11,7 +11,7 @@ use super::error::ConfigError;
 use super::raw::PromDuration;
 use super::relabel::Relabel;
 use crate::alert_sender::{
-    AlertmanagerOptions, Discovered, IpKind, SenderOptions, Source, SourceKind, TargetGroup,
+    AlertmanagerOptions, Discovered, RecordKind, SenderOptions, Source, SourceKind, TargetGroup,
 };
 use crate::aws::Sigv4;
 use crate::model::Labels;
@@ -238,21 +238,26 @@ impl HttpSd {
 
 impl DnsSd {
     fn source(&self) -> Result<Source, String> {
-        let ip = match self.kind.as_deref().map(str::to_ascii_uppercase).as_deref() {
-            Some("A") => IpKind::V4,
-            Some("AAAA") => IpKind::V6,
-            None | Some("SRV") => {
-                let why = "type SRV (which it is when none is given) is not supported: use A or \
-                           AAAA with a port";
-                return Err(why.to_owned());
+        let kind = self.kind.as_deref().unwrap_or("SRV").to_ascii_uppercase();
+        let record = match &*kind {
+            "A" => RecordKind::A,
+            "AAAA" => RecordKind::Aaaa,
+            "SRV" => RecordKind::Srv,
+            "MX" => RecordKind::Mx,
+            "NS" => RecordKind::Ns,
+            other => {
+                return Err(format!("type {other} is not known: it is SRV, A, AAAA, MX or NS"));
             }
-            Some(other) => return Err(format!("type {other} is not supported: use A or AAAA")),
         };
         if self.names.is_empty() {
             return Err("it has no names".to_owned());
         }
-        let port = self.port.ok_or("types A and AAAA need a port")?;
-        let kind = SourceKind::Dns { names: self.names.clone(), ip, port };
+        let port = self.port.filter(|port| *port != 0);
+        let port = match record {
+            RecordKind::Srv => 0,
+            _ => port.ok_or("every type but SRV needs a port")?,
+        };
+        let kind = SourceKind::Dns { names: self.names.clone(), record, port };
         Ok(Source { kind, every: every(self.refresh_interval, DNS_REFRESH)? })
     }
 }
@@ -275,7 +280,8 @@ mod tests {
              action: drop}], oauth2: {client_id: i, client_secret: s, token_url: 'http://t/'}, \
              file_sd_configs: [{files: [am/*.yml]}], \
              http_sd_configs: [{url: 'http://x/', basic_auth: {username: u, password_file: p}}], \
-             dns_sd_configs: [{names: [am], type: A, port: 9093, refresh_interval: 1m}]}",
+             dns_sd_configs: [{names: [am], type: A, port: 9093, refresh_interval: 1m}, \
+             {names: [_am._tcp.x]}, {names: [x], type: mx, port: 1}]}",
         )
         .expect("valid");
         assert_eq!(options.alertmanagers[0].url, "https://a:9093/am/api/v2/alerts");
@@ -287,17 +293,25 @@ mod tests {
         let SourceKind::Http { http, .. } = &sources[1].kind else { panic!("{sources:?}") };
         let password = http.basic_auth.as_ref().and_then(|basic| basic.password.clone());
         assert_eq!(password, Some(crate::secret::Secret::File("/etc/t/p".into())));
-        let (names, ip, port) = (vec!["am".to_owned()], IpKind::V4, 9093);
-        let dns = SourceKind::Dns { names, ip, port };
-        assert_eq!(sources[2], Source { kind: dns, every: Duration::from_secs(60) });
+        let dns = |name: &str, record, port| SourceKind::Dns {
+            names: vec![name.to_owned()],
+            record,
+            port,
+        };
+        let a = dns("am", RecordKind::A, 9093);
+        assert_eq!(sources[2], Source { kind: a, every: Duration::from_secs(60) });
+        let srv = dns("_am._tcp.x", RecordKind::Srv, 0);
+        assert_eq!(sources[3], Source { kind: srv, every: DNS_REFRESH });
+        assert_eq!(sources[4].kind, dns("x", RecordKind::Mx, 1));
     }
 
     #[test]
     fn what_cannot_be_done_is_refused() {
         for (entry, hint) in [
-            ("{dns_sd_configs: [{names: [x]}]}", "SRV"),
-            ("{dns_sd_configs: [{names: [x], type: MX}]}", "MX"),
+            ("{dns_sd_configs: [{names: []}]}", "no names"),
+            ("{dns_sd_configs: [{names: [x], type: TXT}]}", "TXT"),
             ("{dns_sd_configs: [{names: [x], type: A}]}", "port"),
+            ("{dns_sd_configs: [{names: [x], type: MX, port: 0}]}", "port"),
             ("{file_sd_configs: [{files: [x.txt]}]}", "x.txt"),
             ("{http_sd_configs: [{url: 'ftp://x'}]}", "http_sd_configs: url"),
             ("{http_sd_configs: [{url: 'http://x', refresh_interval: 0s}]}", "refresh_interval"),

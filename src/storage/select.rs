@@ -101,14 +101,12 @@ impl Inner {
     }
 
     fn select_head(&self, selector: &Selector<'_>) -> Result<Vec<SelectedSeries>, StorageError> {
-        let snapshots = self.head.snapshot(selector)?;
-        let selected = snapshots.into_iter().map(|snapshot| {
+        self.head.snapshot(selector, |snapshot| {
             let mut head = snapshot.windows;
             head.sort_by_key(|data| data.window);
             let known = snapshot.stored;
             SelectedSeries { head, known, ..SelectedSeries::new(snapshot.labels) }
-        });
-        Ok(selected.collect())
+        })
     }
 
     /// The partitions with flushed windows in the range, and what of them is visible now.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use twox_hash::XxHash64;
+use ring::digest;
 
 use super::super::error::ApiError;
 use super::super::params::{Params, parse_integer};
@@ -37,11 +37,6 @@ impl Filter {
             groups: all("rule_group[]"),
             names: all("rule_name[]"),
         })
-    }
-
-    /// Whether no rule is left out.
-    pub fn is_any(&self) -> bool {
-        self.alerting.is_none() && self.names.is_empty() && self.matcher_sets.is_empty()
     }
 
     /// Whether the alerts of rules are shown.
@@ -136,11 +131,10 @@ impl Page {
         self.groups_max.is_some_and(|max| groups >= max)
     }
 
-    /// What names a group as the first of the next page: a hash of its file and name.
+    /// What names a group as the first of the next page: the SHA-256 of its file and name.
     pub fn token(group: &Group) -> String {
-        let key = group.spec().key();
-        let parts = (0..4).map(|seed| XxHash64::oneshot(seed, key.as_bytes()));
-        parts.map(|part| format!("{part:016x}")).collect()
+        let hash = digest::digest(&digest::SHA256, group.spec().key().as_bytes());
+        hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -34,8 +34,8 @@ fn write_rules(groups: &[Arc<Group>], filter: &Filter, page: &Page) -> Answer {
     for group in page.rest(groups).iter().filter(|group| filter.takes_group(group)) {
         let rules: Vec<&Rule> =
             group.rules().iter().filter(|rule| filter.takes_rule(rule)).collect();
-        // A group that is left with no rule is left out, unless it never had one.
-        if rules.is_empty() && !(filter.is_any() && group.rules().is_empty()) {
+        // A group without rules to show is left out, also one that never had any.
+        if rules.is_empty() {
             continue;
         }
         if page.is_full(chosen.len()) {

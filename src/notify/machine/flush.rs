@@ -131,7 +131,7 @@ impl Machine {
             if let Some(quiet) = &now_quiet {
                 self.counters.suppressed[quiet.number()] += 1;
             }
-            if now_quiet == member.noted {
+            if now_quiet.as_ref() == member.noted.as_deref() {
                 continue;
             }
             let kind = match now_quiet {
@@ -139,7 +139,7 @@ impl Machine {
                 None => EventKind::Unsuppressed,
             };
             self.backlog.member(entry.line(kind, self.now), group, now_quiet.clone());
-            group.members[at].noted = now_quiet;
+            group.members[at].noted = now_quiet.map(Box::new);
         }
     }
 

@@ -33,8 +33,8 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub(super) struct Member {
     pub alert: AlertId,
-    /// What kept it quiet when that was last looked at.
-    pub noted: Option<Suppression>,
+    /// What kept it quiet when that was last looked at; mostly nothing.
+    pub noted: Option<Box<Suppression>>,
 }
 
 /// What keeps an alert quiet.

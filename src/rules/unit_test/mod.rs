@@ -58,6 +58,8 @@ impl FileReport {
 pub struct TestReport {
     /// Its name; may be empty.
     pub name: String,
+    /// Its place among the tests of the file, those that were not chosen among them.
+    pub index: usize,
     /// What is not as expected.
     pub mismatches: Vec<MismatchReport>,
     /// Every sample of the test, when that was asked for.
@@ -99,12 +101,14 @@ pub fn run_file(
     if !report.errors.is_empty() {
         return report;
     }
-    for test in file.tests.iter().filter(|test| (options.is_chosen)(&test.name)) {
+    let tests = file.tests.iter().enumerate();
+    for (index, test) in tests.filter(|(_, test)| (options.is_chosen)(&test.name)) {
         let run = run::run(&file, test, &specs, *options.features, options.with_samples);
         let mismatches = run.errors.into_iter();
         let mismatches = mismatches.map(|m| MismatchReport { message: m.message, sides: m.sides });
         report.tests.push(TestReport {
             name: test.name.clone(),
+            index,
             mismatches: mismatches.collect(),
             samples: run.dump,
         });

@@ -11,6 +11,7 @@ pub mod blocks;
 pub mod buffer;
 pub mod series;
 mod shard;
+mod slots;
 
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
@@ -21,7 +22,9 @@ use hashbrown::HashTable;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use self::series::{EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, WindowCopy};
+use self::series::{
+    EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, WindowCopy, WindowData,
+};
 use self::shard::{Appended, ByShard, SHARDS, Shard, number_of, shard_of, slot_of};
 use super::error::StorageError;
 use super::index::{LabelIndex, resolve};
@@ -191,7 +194,8 @@ impl Head {
                 None if numbers.live >= series_max.min(NO_SERIES as usize) => NO_SERIES,
                 None => {
                     let series = numbers.take();
-                    shards[shard_of(series)].put(slot_of(series), HeadSeries::new(labels.clone()));
+                    let fresh = HeadSeries::new(labels.clone());
+                    shards[shard_of(series)].series.put(slot_of(series), fresh);
                     let entry = LookupEntry { hash, series };
                     lookup.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
                     created.push((series, labels));
@@ -247,7 +251,7 @@ impl Head {
     pub fn append_histograms(&self, series: &[u32], points: &[HistogramPoint]) {
         let mut newest = i64::MIN;
         self.for_each_by_shard(series, |shard, slot, i| {
-            let Some(live) = shard.series.get_mut(slot).and_then(Option::as_mut) else { return };
+            let Some(live) = shard.series.get_mut(slot) else { return };
             let data = live.window_mut(Window::of(points[i].timestamp));
             data.rare.get_or_insert_default().histograms.push(points[i].clone());
             newest = newest.max(points[i].timestamp);
@@ -259,7 +263,7 @@ impl Head {
     /// Appends exemplars; as [`Head::append`]. An exact repetition of the last one is dropped.
     pub fn append_exemplars(&self, series: &[u32], exemplars: &[Exemplar]) {
         self.for_each_by_shard(series, |shard, slot, i| {
-            let Some(live) = shard.series.get_mut(slot).and_then(Option::as_mut) else { return };
+            let Some(live) = shard.series.get_mut(slot) else { return };
             let data = live.window_mut(Window::of(exemplars[i].timestamp.0));
             let kept = &mut data.rare.get_or_insert_default().exemplars;
             if kept.last() != Some(&exemplars[i]) {
@@ -285,33 +289,41 @@ impl Head {
         }
     }
 
-    /// Copies of the series that match and of their windows that overlap `start..=end` (ms).
+    /// What `make` makes of copies of the series that match and of their windows that overlap
+    /// `start..=end` (ms). These are many: nothing is allocated that is not kept.
     ///
     /// # Errors
     /// The search is interrupted.
-    pub fn snapshot(&self, selector: &Selector<'_>) -> Result<Vec<SeriesSnapshot>, StorageError> {
+    pub fn snapshot<T>(
+        &self,
+        selector: &Selector<'_>,
+        mut make: impl FnMut(SeriesSnapshot) -> T,
+    ) -> Result<Vec<T>, StorageError> {
         let (start, end) = (selector.start.0, selector.end.0);
         let numbers = self.matching(selector)?;
         let shards: Vec<_> = self.shards.iter().map(read).collect();
         let snapshot = |series: u32| {
             let shard = &shards[shard_of(series)];
             let live = shard.get(slot_of(series))?;
-            let wanted = live.windows().filter(|(data, _)| data.window.overlaps(start, end));
-            let copies = wanted.map(|(data, frozen)| data.copy(shard.blocks(data.window, frozen)));
+            let wanted = || live.windows().filter(|(data, _)| data.window.overlaps(start, end));
+            let mut windows = Vec::with_capacity(wanted().count()); // nearly always 1
+            let copy =
+                |(data, frozen): (&WindowData, _)| data.copy(shard.blocks(data.window, frozen));
+            windows.extend(wanted().map(copy));
             let stored = live.partition_day != i32::MIN;
             Some(SeriesSnapshot {
                 series,
                 labels: live.labels.clone(),
-                windows: copies.collect(),
+                windows,
                 stored: stored.then_some((Day(live.partition_day), live.partition_id)),
             })
         };
-        let mut snapshots = Vec::new();
+        let mut made = Vec::with_capacity(usize::try_from(numbers.len()).unwrap_or(0));
         for (index, series) in numbers.iter().enumerate() {
             selector.interrupt.check_at(index)?;
-            snapshots.extend(snapshot(series));
+            made.extend(snapshot(series).map(&mut make));
         }
-        Ok(snapshots)
+        Ok(made)
     }
 
     /// Numbers of the series that match.
@@ -430,7 +442,7 @@ impl Head {
     pub fn set_partition_ids(&self, day: i32, ids: &[(u32, u32)]) {
         for (series, id) in ids {
             let mut shard = write(&self.shards[shard_of(*series)]);
-            if let Some(Some(live)) = shard.series.get_mut(slot_of(*series)) {
+            if let Some(live) = shard.series.get_mut(slot_of(*series)) {
                 live.partition_day = day;
                 live.partition_id = *id;
             }
@@ -544,9 +556,10 @@ mod tests {
         assert_eq!((data.timestamps, data.values), (vec![6], vec![6.0]));
         let parts = |head: &Head| -> Vec<usize> {
             let snapshot = head
-                .snapshot(&Selector::new(&[], Timestamp::MIN, Timestamp::MAX))
-                .expect("not interrupted");
-            snapshot.iter().map(|series| series.windows.len()).collect()
+                .snapshot(&Selector::new(&[], Timestamp::MIN, Timestamp::MAX), |series| {
+                    series.windows.len()
+                });
+            snapshot.expect("not interrupted")
         };
         assert_eq!(parts(&head), [2, 2]);
         head.drop_frozen(day);

@@ -30,6 +30,8 @@ pub struct HeadSeries {
     pub partition_id: u32,
     /// Day number the id belongs to; [`i32::MIN`] when it has none yet.
     pub partition_day: i32,
+    /// Whether `current` is being flushed: then it does not change any more.
+    current_frozen: bool,
     /// The window of its newest samples; when it is empty, the window it had last.
     current: WindowData,
     /// Earlier windows, not yet flushed; usually none or one. What is frozen stands before what
@@ -76,6 +78,7 @@ impl HeadSeries {
             next: AtomicU32::new(NO_SERIES),
             partition_id: 0,
             partition_day: i32::MIN,
+            current_frozen: false,
             current: WindowData::default(),
             older: None,
         }
@@ -84,7 +87,7 @@ impl HeadSeries {
     /// The data of `window`, created when absent.
     #[inline]
     pub fn window_mut(&mut self, window: Window) -> &mut WindowData {
-        if self.current.window == window {
+        if self.current.window == window && !self.current_frozen {
             return &mut self.current;
         }
         self.other_window_mut(window)
@@ -97,9 +100,10 @@ impl HeadSeries {
             return &mut self.current;
         }
         let older = self.older.get_or_insert_default();
-        if window > self.current.window {
+        if window >= self.current.window {
             let data = std::mem::replace(&mut self.current, fresh);
-            push_exactly(older, OlderWindow { data, frozen: false });
+            let frozen = std::mem::take(&mut self.current_frozen);
+            push_exactly(older, OlderWindow { data, frozen });
             return &mut self.current;
         }
         let position = older.iter().position(|old| old.data.window == window && !old.frozen);
@@ -115,32 +119,36 @@ impl HeadSeries {
     pub fn windows(&self) -> impl Iterator<Item = (&WindowData, bool)> {
         let older = self.older.iter().flat_map(|older| older.iter());
         let older = older.map(|old| (&old.data, old.frozen));
-        older.chain(Some((&self.current, false))).filter(|(data, _)| !data.is_empty())
+        let current = (&self.current, self.current_frozen);
+        older.chain(Some(current)).filter(|(data, _)| !data.is_empty())
     }
 
-    /// Freezes every window up to `cutoff`: samples that still come for them go elsewhere.
+    /// Freezes every window up to `cutoff`: samples that still come for them go elsewhere. This
+    /// allocates nothing: all series are frozen at one moment.
     pub fn freeze(&mut self, cutoff: Window) {
         for old in self.older.iter_mut().flat_map(|older| older.iter_mut()) {
             old.frozen |= old.data.window <= cutoff;
         }
-        let window = self.current.window;
-        if !self.current.is_empty() && window <= cutoff {
-            let fresh = WindowData { window, ..WindowData::default() };
-            let data = std::mem::replace(&mut self.current, fresh);
-            push_exactly(self.older.get_or_insert_default(), OlderWindow { data, frozen: true });
-        }
+        self.current_frozen |= !self.current.is_empty() && self.current.window <= cutoff;
     }
 
     /// The frozen windows, each once.
     pub fn frozen(&self) -> impl Iterator<Item = &WindowData> {
         let older = self.older.iter().flat_map(|older| older.iter());
-        older.filter(|old| old.frozen).map(|old| &old.data)
+        let older = older.filter(|old| old.frozen).map(|old| &old.data);
+        older.chain(self.current_frozen.then_some(&self.current))
     }
 
     /// Drops the frozen windows of a day; returns the memory their rare data held, in bytes.
     pub fn drop_frozen(&mut self, day: Day) -> usize {
-        let Some(older) = &mut self.older else { return 0 };
         let mut bytes = 0;
+        let window = self.current.window;
+        if self.current_frozen && window.day() == day {
+            let fresh = WindowData { window, ..WindowData::default() };
+            bytes += std::mem::replace(&mut self.current, fresh).rare_bytes();
+            self.current_frozen = false;
+        }
+        let Some(older) = &mut self.older else { return bytes };
         older.retain(|old| {
             let done = old.frozen && old.data.window.day() == day;
             bytes += if done { old.data.rare_bytes() } else { 0 };
@@ -244,4 +252,47 @@ fn read_histograms(arrived: &[HistogramPoint], out: &mut SeriesData) {
         }
     }
     mark_continuations(&mut out.histograms, &out.timestamps);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::window::WINDOW_MS;
+
+    /// The windows with samples: which, how many samples, whether frozen.
+    fn state(series: &HeadSeries) -> Vec<(i64, u32, bool)> {
+        let all = series
+            .windows()
+            .map(|(data, frozen)| (data.window.number(), data.floats.count(), frozen));
+        all.collect()
+    }
+
+    #[test]
+    fn what_is_frozen_stays_as_it_is() {
+        let mut series = HeadSeries::new(Labels::empty());
+        let mut blocks = Blocks::default();
+        let mut push = |series: &mut HeadSeries, window: i64| {
+            let data = series.window_mut(Window::from_number(window));
+            data.floats.push(&mut blocks, window * WINDOW_MS, 1.0);
+        };
+        push(&mut series, 1);
+        series.freeze(Window::from_number(1));
+        assert_eq!(state(&series), [(1, 1, true)]);
+        assert!(series.older.is_none(), "freezing allocates nothing");
+        push(&mut series, 0);
+        push(&mut series, 1);
+        push(&mut series, 2);
+        assert_eq!(state(&series), [(0, 1, false), (1, 1, true), (1, 1, false), (2, 1, false)]);
+        series.freeze(Window::from_number(0));
+        assert_eq!(series.frozen().count(), 2);
+        series.drop_frozen(Window::from_number(0).day());
+        assert_eq!(state(&series), [(1, 1, false), (2, 1, false)]);
+        series.freeze(Window::from_number(2));
+        assert_eq!(series.frozen().count(), 2);
+        series.drop_frozen(Window::from_number(48).day());
+        assert_eq!(series.frozen().count(), 2, "another day");
+        series.drop_frozen(Window::from_number(0).day());
+        assert_eq!(state(&series), []);
+        assert!(series.is_idle(Window::from_number(3)) && !series.is_idle(Window::from_number(2)));
+    }
 }

@@ -5,6 +5,7 @@
 
 use super::blocks::Blocks;
 use super::series::{HeadSeries, NO_SERIES, START_TIMESTAMP_BYTES};
+use super::slots::Slots;
 use crate::model::Sample;
 use crate::storage::window::Window;
 
@@ -12,7 +13,7 @@ use crate::storage::window::Window;
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     /// The series, by slot.
-    pub(super) series: Vec<Option<HeadSeries>>,
+    pub(super) series: Slots,
     /// The samples of their windows.
     pub(super) windows: Vec<WindowBlocks>,
 }
@@ -31,16 +32,7 @@ pub(super) const SHARDS: usize = 16;
 impl Shard {
     #[inline]
     pub(super) fn get(&self, slot: usize) -> Option<&HeadSeries> {
-        self.series.get(slot)?.as_ref()
-    }
-
-    /// Puts a series into a slot.
-    pub(super) fn put(&mut self, slot: usize, series: HeadSeries) {
-        if self.series.len() <= slot {
-            reserve_gently(&mut self.series, slot + 1);
-            self.series.resize_with(slot + 1, || None);
-        }
-        self.series[slot] = Some(series);
+        self.series.get(slot)
     }
 
     /// Where the samples of a window are; `None` when it has none.
@@ -80,7 +72,7 @@ impl Default for Appended {
 impl Appended {
     #[inline]
     pub(super) fn append(&mut self, shard: &mut Shard, slot: usize, sample: Sample) {
-        let Some(live) = shard.series.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Some(live) = shard.series.get_mut(slot) else { return };
         let Sample { timestamp, value, start_timestamp } = sample;
         let window = Window::of(timestamp.0);
         let data = live.window_mut(window);
@@ -124,14 +116,6 @@ impl ByShard {
 
     pub(super) fn indexes(&self, shard: usize) -> &[u32] {
         &self.order[self.starts[shard] as usize..self.starts[shard + 1] as usize]
-    }
-}
-
-/// Grows by an eighth instead of doubling: the slots are most of a quiet head's memory.
-pub(super) fn reserve_gently(slots: &mut Vec<Option<HeadSeries>>, wanted: usize) {
-    if slots.capacity() < wanted {
-        let grow = (wanted - slots.len()).max(slots.len() / 8).max(64);
-        slots.reserve_exact(grow);
     }
 }
 
