@@ -43,6 +43,8 @@ fn without_order(answer: &Answer) -> Vec<String> {
     };
     let mut notes: Vec<String> = answer.notes.iter().map(cut).collect();
     notes.sort();
+    // Several groups may each name one of their series, the same ones or others.
+    notes.dedup();
     notes
 }
 
