@@ -9,7 +9,7 @@
 //! With a server older than 3.0 samples, evaluation times and ranges never fall on each other's
 //! edges: which of both ends of a range is open changed with 3.0.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -316,13 +316,32 @@ fn explain(
 ) -> Option<&'static str> {
     if is_unknown(query) {
         let chooses = query.contains("topk") || query.contains("bottomk");
-        return explanation(is_old, query, theirs, ours).or_else(|| chooses.then_some(OPEN));
+        let is_open = chooses || query.contains("count_values") && rounded(theirs) == rounded(ours);
+        return explanation(is_old, query, theirs, ours).or_else(|| is_open.then_some(OPEN));
     }
     match bench.compare(query) {
         Err(_) => None,
         Ok(Outcome::Open) => Some(OPEN),
         Ok(Outcome::Same | Outcome::BothFail) => explanation(is_old, query, theirs, ours),
     }
+}
+
+/// The labels of the series, numbers in them without their last digits.
+fn rounded(answer: &Answer) -> BTreeSet<String> {
+    let is_of_number = |c: char| c.is_ascii_digit() || "+-.e".contains(c);
+    let round = |word: &str| match word.parse::<f64>() {
+        Ok(number) => format!("{number:.9e}"),
+        Err(_) => word.to_owned(),
+    };
+    let label = |labels: &String| {
+        let words = labels.split_inclusive(|c| !is_of_number(c));
+        let rounded = words.map(|word| match word.char_indices().next_back() {
+            Some((at, last)) if !is_of_number(last) => format!("{}{last}", round(&word[..at])),
+            _ => round(word),
+        });
+        rounded.collect()
+    };
+    answer.series.keys().map(label).collect()
 }
 
 /// How errors and annotations differ; those of old servers were others.

@@ -45,15 +45,15 @@ impl Histo {
         Histo { buckets, count: f(self.count), sum: f(self.sum) }
     }
 
-    /// This one and `sign` times the other.
+    /// This one and `sign` times the other; of what is left of buckets none is empty.
     pub fn plus(&self, other: &Histo, sign: f64) -> Histo {
         let mut sum = self.clone();
-        sum.buckets.retain(|_, count| *count != 0.0);
         for (bucket, count) in &other.buckets {
             *sum.buckets.entry(*bucket).or_default() += sign * count;
         }
         sum.count += sign * other.count;
         sum.sum += sign * other.sum;
+        sum.buckets.retain(|_, count| *count != 0.0);
         sum
     }
 

@@ -57,6 +57,11 @@ pub fn apply(
     if !histograms.is_empty() {
         return with_histograms(query, name, range, &floats, &histograms);
     }
+    if matches!(name, "rate" | "increase" | "irate" | "changes" | "resets") {
+        // What rounding does to a value looks like a change, or like a reset.
+        let rounded = |w: &[f64]| w[0] != w[1] && (w[0] - w[1]).abs() <= 1e-9 * w[0].abs();
+        query.is_open.set(query.is_open.get() || values.windows(2).any(rounded));
+    }
     let count = values.len() as f64;
     let result = match name {
         "sum_over_time" => sum(&values),

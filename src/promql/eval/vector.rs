@@ -138,7 +138,10 @@ fn evaluate_call(
         Evaluation::Date(f) if call.args.is_empty() => {
             Ok(Block::from_scalar(grid.times().map(|ms| f((ms / 1000) as f64)).collect()))
         }
-        Evaluation::Timestamp(Show::StartTimestamp) => Ok(Block::default()),
+        // Known of samples alone, and evaluated in a pipeline then; the argument may fail.
+        Evaluation::Timestamp(Show::StartTimestamp) => {
+            vector(context, &call.args[0], grid, notes).map(|_| Block::default())
+        }
         _ => match row_operation(context, call, grid, notes)? {
             Some(operation) => apply(context, operation, grid, notes),
             None => Err(not_supported(call.function.name)),
