@@ -68,10 +68,12 @@ impl Inner {
         let samples: u64 = written.windows.iter().map(|info| info.samples).sum();
         self.metrics.flushed_samples.fetch_add(samples, Ordering::Relaxed);
         self.head.set_partition_ids(day.0, &written.ids);
-        let _no_queries = self.visibility.write().unwrap_or_else(PoisonError::into_inner);
-        partition.publish(written.windows);
-        self.head.drop_frozen(day);
-        Ok(())
+        {
+            let _no_queries = self.visibility.write().unwrap_or_else(PoisonError::into_inner);
+            partition.publish(written.windows);
+            self.head.drop_frozen(day);
+        }
+        partition.trim()
     }
 
     /// Removes the journal files all of whose windows are in partitions now.

@@ -14,11 +14,13 @@ use super::partition::tables::WindowInfo;
 use super::partition::{Partition, View};
 use crate::model::SeriesData;
 
-/// Decoded columns kept by a thread: those of some hundred targets over a few windows. Each has
-/// [`KEPT_SAMPLES_MAX`] timestamps at most, so 16 MB at the worst; usually the cache has them anyway.
-const KEPT_COLUMNS: usize = 1024;
-/// Longer columns are not kept: two hours at 5 s fit.
-const KEPT_SAMPLES_MAX: usize = 2048;
+/// Places for decoded columns, for each of [`KEPT_WINDOWS`] windows: one for every target of most
+/// selections.
+const KEPT_COLUMNS: usize = 512;
+/// Windows whose columns do not meet in the same places.
+const KEPT_WINDOWS: usize = 16;
+/// Memory of the columns a thread keeps, in bytes; usually the cache has them anyway.
+const KEPT_BYTES: usize = 8 << 20;
 
 /// One flush of one window that overlaps the time of a selection.
 pub(super) struct StoredWindow {
@@ -62,7 +64,8 @@ pub(super) struct Scratch {
     windows: Vec<OpenWindow>,
     /// Decoded columns; each has one place where it may be.
     kept: Vec<KeptColumn>,
-    long: Arc<[i64]>,
+    /// Memory of those kept since there were none.
+    kept_bytes: usize,
     /// For the pieces that cannot be decoded where they belong.
     pub(super) piece: SeriesData,
 }
@@ -73,11 +76,12 @@ struct OpenWindow {
     pack: Option<(u32, Arc<Pack>)>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct KeptColumn {
-    /// Number of the window and of the column; `None` while there is nothing here.
-    of: Option<(usize, u32)>,
-    timestamps: Arc<[i64]>,
+    /// Number of the window and of the column.
+    of: (usize, u32),
+    /// `None` while there is nothing here.
+    timestamps: Option<Arc<[i64]>>,
 }
 
 impl Scratch {
@@ -120,20 +124,21 @@ impl Scratch {
         column: Option<u32>,
     ) -> Result<&[i64], StorageError> {
         let Some(column) = column else { return Ok(&[]) };
-        // Odd, so that the columns of different windows do not meet in the same places.
-        let place = (column as usize).wrapping_add(number.wrapping_mul(389)) % KEPT_COLUMNS;
-        if self.kept.is_empty() {
-            self.kept.resize_with(KEPT_COLUMNS, KeptColumn::default);
+        let place = (number % KEPT_WINDOWS) * KEPT_COLUMNS + column as usize % KEPT_COLUMNS;
+        if self.kept_bytes > KEPT_BYTES {
+            self.kept.clear();
+            self.kept_bytes = 0;
         }
-        if self.kept[place].of == Some((number, column)) {
-            return Ok(&self.kept[place].timestamps);
+        if self.kept.len() <= place {
+            let wanted = (place + 1).next_multiple_of(KEPT_COLUMNS);
+            self.kept.resize(wanted, KeptColumn::default());
         }
-        let timestamps = cache.timestamps(window.partition(), window.info(), column)?;
-        if timestamps.len() > KEPT_SAMPLES_MAX {
-            self.long = timestamps;
-            return Ok(&self.long);
+        let kept = &mut self.kept[place];
+        if kept.timestamps.is_none() || kept.of != (number, column) {
+            let timestamps = cache.timestamps(window.partition(), window.info(), column)?;
+            self.kept_bytes += timestamps.len() * size_of::<i64>();
+            *kept = KeptColumn { of: (number, column), timestamps: Some(timestamps) };
         }
-        self.kept[place] = KeptColumn { of: Some((number, column)), timestamps };
-        Ok(&self.kept[place].timestamps)
+        Ok(kept.timestamps.as_deref().unwrap_or_default())
     }
 }

@@ -1,6 +1,7 @@
 //! The store as a whole, against a plain map.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -276,6 +277,37 @@ fn a_bulk_load_of_the_present_window_is_flushed_when_it_is_over() {
     }
     assert!(flushed(), "its window is not over, but the load is");
     assert_eq!(read_all(&store).values().map(BTreeMap::len).sum::<usize>(), SAMPLES as usize);
+}
+
+#[test]
+fn a_flush_leaves_no_hole_in_a_file() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    let mut bits = 1u64;
+    let mut noise = || {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        f64::from_bits(bits >> 2 | 1 << 61)
+    };
+    let mut all = Content::new();
+    for part in 0..3 {
+        let start = MIDNIGHT + part * WINDOW_MS;
+        let samples: Vec<(u32, i64, f64)> = (0..1500)
+            .flat_map(|i| (0..64).map(move |host| (host, start + i * 4000)))
+            .map(|(host, at)| (host, at, noise()))
+            .collect();
+        write(&store, &samples);
+        for (series, samples) in expected(&samples) {
+            all.entry(series).or_default().extend(samples);
+        }
+        store.flush().expect("flushed");
+        let partition = std::fs::read_dir(dir.path().join("partitions")).expect("listed").next();
+        let file = partition.expect("one day").expect("its file").metadata().expect("metadata");
+        let hole = file.len().saturating_sub(file.blocks() * 512);
+        assert!(hole <= 256 << 10, "{hole} of {}", file.len());
+        assert_eq!(read_all(&store), all);
+    }
+    close(store);
+    assert_eq!(read_all(&open(dir.path())), all);
 }
 
 #[test]

@@ -5,13 +5,16 @@
 //! one target share theirs, so this is found once a target and not once a series: most of what a
 //! `rate` costs are the divisions here. Never here: values.
 
+use std::cell::RefCell;
 use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashTable;
+use thread_local::ThreadLocal;
 
 use super::window::{RangeCall, Slider};
 
-/// Memory a thread keeps for one call, in bytes: some 600 targets of 240 steps.
+/// Memory kept for one call, in bytes: some 700 targets of 240 steps.
 const KEPT_BYTES: usize = 8 << 20;
 
 /// How far the samples of a window are from its edges, as far as a change is stretched to them.
@@ -75,9 +78,7 @@ pub(crate) struct AlignedStep {
     pub(crate) from: u32,
     /// Index of the last sample; the same as `from` when there are fewer than two.
     pub(crate) last: u32,
-    /// How far to stretch a change.
-    pub(crate) edges: Edges,
-    /// The factor of `edges`.
+    /// The factor of the window's [`Edges`].
     pub(crate) factor: f64,
 }
 
@@ -87,70 +88,106 @@ pub(crate) struct Alignment {
     timestamps: Vec<i64>,
     /// One entry a step.
     pub(crate) steps: Vec<AlignedStep>,
+    /// How far to stretch a change, one entry a step. Rarely looked at, so kept apart.
+    pub(crate) edges: Vec<Edges>,
+    /// Whether no window's first sample is farther from its start than from its last sample.
+    pub(crate) starts_near: bool,
     /// Samples in all windows together.
     pub(crate) samples: u64,
 }
 
 impl Alignment {
     fn new(timestamps: &[i64], call: &RangeCall, range_seconds: Option<f64>) -> Alignment {
+        let mut steps = vec![AlignedStep::default(); call.grid.steps];
+        let mut all_edges = vec![Edges::default(); call.grid.steps];
         let mut slider = Slider::default();
         let mut samples = 0;
-        let steps = (0..call.grid.steps).map(|step| {
+        for (step, (aligned, edges)) in steps.iter_mut().zip(&mut all_edges).enumerate() {
             let end = call.reach.end(step);
             let start = end.saturating_sub(call.range);
             slider.slide(start, end, timestamps.len(), |i| timestamps[i]);
             samples += slider.len() as u64;
             if slider.len() < 2 {
-                return AlignedStep::default();
+                continue;
             }
             let (from, last) = (slider.from, slider.to - 1);
             let times = (timestamps[from], timestamps[last]);
-            let edges = Edges::new((start, end), times, slider.len());
+            *edges = Edges::new((start, end), times, slider.len());
             let factor = edges.factor(range_seconds);
-            AlignedStep { from: from as u32, last: last as u32, edges, factor }
-        });
-        let steps = steps.collect();
-        Alignment { timestamps: timestamps.to_vec(), steps, samples }
+            *aligned = AlignedStep { from: from as u32, last: last as u32, factor };
+        }
+        let starts_near = all_edges.iter().all(|edges| edges.to_start <= edges.sampled);
+        let timestamps = timestamps.to_vec();
+        Alignment { timestamps, steps, edges: all_edges, starts_near, samples }
     }
 
     fn bytes(&self) -> usize {
-        self.timestamps.len() * size_of::<i64>() + self.steps.len() * size_of::<AlignedStep>()
+        self.timestamps.len() * size_of::<i64>()
+            + self.steps.len() * (size_of::<AlignedStep>() + size_of::<Edges>())
     }
 }
 
-/// The alignments one thread has met in one call.
+/// The alignments met in one call.
 #[derive(Debug, Default)]
 pub(crate) struct Alignments {
-    kept: Vec<Alignment>,
-    /// Where in `kept`, by the timestamps.
-    by_column: HashTable<u32>,
+    /// What any thread found.
+    shared: Mutex<Kept>,
+    /// What this thread met, so that it need not ask the others for every series.
+    local: ThreadLocal<RefCell<Kept>>,
+}
+
+impl Alignments {
+    /// Calls `f` with the alignment of a column for `call`, whose factors are divided by
+    /// `range_seconds`, if given.
+    pub(crate) fn with<T>(
+        &self,
+        timestamps: &[i64],
+        call: &RangeCall,
+        range_seconds: Option<f64>,
+        f: impl FnOnce(&Alignment) -> T,
+    ) -> T {
+        let mut local = self.local.get_or_default().borrow_mut();
+        if let Some(known) = local.find(timestamps) {
+            return f(known);
+        }
+        let shared = || self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = shared().find(timestamps).cloned();
+        let alignment = known.unwrap_or_else(|| {
+            let fresh = Arc::new(Alignment::new(timestamps, call, range_seconds));
+            shared().keep(Arc::clone(&fresh));
+            fresh
+        });
+        local.keep(Arc::clone(&alignment));
+        f(&alignment)
+    }
+}
+
+/// Alignments by their timestamps.
+#[derive(Debug, Default)]
+struct Kept {
+    by_column: HashTable<Arc<Alignment>>,
     hasher: foldhash::fast::FixedState,
     bytes: usize,
 }
 
-impl Alignments {
-    /// The alignment of a column for `call`, whose factors are divided by `range_seconds`, if given.
-    pub(crate) fn of(
-        &mut self,
-        timestamps: &[i64],
-        call: &RangeCall,
-        range_seconds: Option<f64>,
-    ) -> &Alignment {
-        let key = |column: &[i64]| (column.first().copied(), column.last().copied(), column.len());
-        let hash = self.hasher.hash_one(key(timestamps));
-        let same = |at: &u32| self.kept[*at as usize].timestamps == timestamps;
-        if let Some(at) = self.by_column.find(hash, same) {
-            return &self.kept[*at as usize];
-        }
+impl Kept {
+    /// By both ends and the length: columns of one selection hardly ever differ in between only.
+    fn hash(hasher: &foldhash::fast::FixedState, column: &[i64]) -> u64 {
+        hasher.hash_one((column.first().copied(), column.last().copied(), column.len()))
+    }
+
+    fn find(&self, timestamps: &[i64]) -> Option<&Arc<Alignment>> {
+        let hash = Kept::hash(&self.hasher, timestamps);
+        self.by_column.find(hash, |known| known.timestamps == timestamps)
+    }
+
+    fn keep(&mut self, alignment: Arc<Alignment>) {
         if self.bytes > KEPT_BYTES {
-            *self = Alignments::default();
+            *self = Kept::default();
         }
-        let at = self.kept.len();
-        let fresh = Alignment::new(timestamps, call, range_seconds);
-        self.bytes += fresh.bytes();
-        self.kept.push(fresh);
-        let rehash = |at: &u32| self.hasher.hash_one(key(&self.kept[*at as usize].timestamps));
-        self.by_column.insert_unique(hash, at as u32, rehash);
-        &self.kept[at]
+        self.bytes += alignment.bytes();
+        let hasher = self.hasher.clone();
+        let hash = |known: &Arc<Alignment>| Kept::hash(&hasher, &known.timestamps);
+        self.by_column.insert_unique(hash(&alignment), alignment, hash);
     }
 }

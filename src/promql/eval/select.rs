@@ -1,8 +1,6 @@
 //! From selectors, range functions and row-wise operations to pipelines; and the range vectors
 //! themselves, which only an instant query can show.
 
-use thread_local::ThreadLocal;
-
 use crate::model::SeriesData;
 
 use super::super::annotations::Notes;
@@ -13,6 +11,7 @@ use super::super::error::QueryError;
 use super::super::functions::Evaluation;
 use super::super::functions::extended::Extended;
 use super::super::value::MatrixSeries;
+use super::alignment::Alignments;
 use super::context::{Context, Shift, unwrap_parens};
 use super::grid::{Grid, Reach};
 use super::instant::Show;
@@ -244,7 +243,7 @@ pub(super) fn range_pipeline(
     });
     let lookback = context.lookback_ms;
     let with = |reach, range, params, edge| {
-        let alignments = ThreadLocal::new();
+        let alignments = Alignments::default();
         RangeCall { grid, reach, range, params, first_arg, edge, lookback, alignments }
     };
     match matrix {

@@ -1,10 +1,6 @@
 //! Range functions: one series in, one row out, the window sliding over the series' columns with
 //! two moving indices.
 
-use std::cell::RefCell;
-
-use thread_local::ThreadLocal;
-
 use crate::model::source::HistogramPoint;
 use crate::model::{Labels, SeriesData, is_stale_nan};
 
@@ -41,7 +37,7 @@ pub(crate) struct RangeCall {
     /// How far an extended window reaches over its edges, in ms.
     pub(crate) lookback: i64,
     /// What threads found out about the timestamps of series.
-    pub(crate) alignments: ThreadLocal<RefCell<Alignments>>,
+    pub(crate) alignments: Alignments,
 }
 
 impl RangeCall {

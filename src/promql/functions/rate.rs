@@ -7,7 +7,7 @@ use crate::model::{FloatHistogram, SeriesData};
 use super::super::annotations::{Detail, mixed_range, overlapping_start};
 use super::super::ast::EdgeMode;
 use super::super::error::QueryError;
-use super::super::eval::alignment::Edges;
+use super::super::eval::alignment::{Alignment, Edges};
 use super::super::eval::window::{Point, RangeRow, Window};
 use super::histogram_rate::{Histograms, Told};
 use super::{extended, histogram_rate};
@@ -169,31 +169,48 @@ pub(super) fn stretch(
 fn aligned(row: &mut RangeRow<'_>, resets: &[usize], kind: Kind, range_seconds: f64) {
     let (data, call) = (row.data, row.call);
     let per_second = kind.per_second.then_some(range_seconds);
-    let mut alignments = call.alignments.get_or_default().borrow_mut();
-    let alignment = alignments.of(&data.timestamps, call, per_second);
-    row.looked_at += alignment.samples;
-    let mut resets = resets;
-    for (step, out) in alignment.steps.iter().zip(&mut row.out.values) {
+    call.alignments.with(&data.timestamps, call, per_second, |alignment| {
+        row.looked_at += alignment.samples;
+        let out = &mut row.out.values;
+        if resets.is_empty() {
+            each_change(data, alignment, out, |_, _, change| change, (kind.counter, per_second));
+            return;
+        }
+        let mut resets = resets;
+        let corrected = |from: usize, last: usize, change: f64| {
+            let before = resets.iter().take_while(|at| **at <= from).count();
+            resets = &resets[before..];
+            let within = resets.iter().take_while(|at| **at <= last);
+            within.fold(change, |change, at| change + data.values[*at - 1])
+        };
+        each_change(data, alignment, out, corrected, (kind.counter, per_second));
+    });
+}
+
+/// Fills `out` with the stretched change of each window, as `corrected` makes it from the indices of
+/// the first and the last sample and their difference.
+#[inline]
+fn each_change(
+    data: &SeriesData,
+    alignment: &Alignment,
+    out: &mut [f64],
+    mut corrected: impl FnMut(usize, usize, f64) -> f64,
+    (counter, per_second): (bool, Option<f64>),
+) {
+    for (at, (step, out)) in alignment.steps.iter().zip(out).enumerate() {
         let (from, last) = (step.from as usize, step.last as usize);
         if from == last {
             continue;
         }
-        let (first_value, last_value) = (data.values[from], data.values[last]);
-        let mut change = last_value - first_value;
-        if !resets.is_empty() {
-            let before = resets.iter().take_while(|at| **at <= from).count();
-            resets = &resets[before..];
-            let within = resets.iter().take_while(|at| **at <= last);
-            change = within.fold(change, |change, at| change + data.values[*at - 1]);
-        }
+        let first_value = data.values[from];
+        let change = corrected(from, last, data.values[last] - first_value);
         let mut factor = step.factor;
-        if kind.counter && change > 0.0 && first_value >= 0.0 {
-            let edges = step.edges;
-            // A ratio of 1 or more comes to no less than the sampled time.
-            let far_from_zero = first_value >= change && edges.to_start <= edges.sampled;
-            if !far_from_zero {
-                factor = edges.not_below_zero(first_value / change).factor(per_second);
-            }
+        // Counted back at this rate, a counter that began with the change or more was zero no later
+        // than the sampled time before the first sample.
+        let far_from_zero = alignment.starts_near && first_value >= change;
+        if counter && change > 0.0 && first_value >= 0.0 && !far_from_zero {
+            let zero_ratio = first_value / change;
+            factor = alignment.edges[at].not_below_zero(zero_ratio).factor(per_second);
         }
         *out = change * factor;
     }

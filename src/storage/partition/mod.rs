@@ -14,6 +14,7 @@ pub mod tables;
 mod writer;
 
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -28,6 +29,9 @@ use super::window::{Day, Window};
 pub use reader::{LabelRow, PartitionReader};
 pub use writer::{Written, flushed_up_to};
 
+/// A hole of so many bytes is left where it is.
+const TRIM_BYTES: u64 = 256 << 10;
+
 /// An open partition.
 #[derive(Debug)]
 pub struct Partition {
@@ -35,7 +39,9 @@ pub struct Partition {
     /// Distinguishes partitions in caches, also from an earlier one of the same day.
     number: u64,
     path: PathBuf,
-    database: Database,
+    dir: Arc<DataDir>,
+    /// Every transaction holds it, too; absent only where it could not be opened again.
+    database: RwLock<Option<Arc<Database>>>,
     view: RwLock<Arc<View>>,
     symbols: Mutex<Arc<Symbols>>,
 }
@@ -74,20 +80,72 @@ impl Partition {
     ///
     /// # Errors
     /// The file cannot be opened, is damaged, or was written by a newer version.
-    pub fn open(dir: &DataDir, day: Day) -> Result<Partition, StorageError> {
+    pub fn open(dir: &Arc<DataDir>, day: Day) -> Result<Partition, StorageError> {
         let path = dir.partition_path(day);
         let database = dir.open_database(&path, PARTITION_CACHE_BYTES)?;
         let mut partition = Partition {
             day,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             path,
-            database,
+            dir: Arc::clone(dir),
+            database: RwLock::new(Some(Arc::new(database))),
             view: RwLock::default(),
             symbols: Mutex::default(),
         };
         let view = partition.read_view()?;
         partition.view = RwLock::new(Arc::new(view));
         Ok(partition)
+    }
+
+    /// The open file. To be held for as long as a transaction on it.
+    fn database(&self) -> Result<Arc<Database>, StorageError> {
+        let open = self.database.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match open {
+            Some(database) => Ok(database),
+            None => self.reopen(&mut self.database.write().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    fn reopen(&self, slot: &mut Option<Arc<Database>>) -> Result<Arc<Database>, StorageError> {
+        if let Some(database) = slot {
+            return Ok(Arc::clone(database));
+        }
+        let database = Arc::new(self.dir.open_database(&self.path, PARTITION_CACHE_BYTES)?);
+        *slot = Some(Arc::clone(&database));
+        Ok(database)
+    }
+
+    /// Gives back what the file is longer than it needs: redb doubles a file ahead of use and cuts
+    /// it when it is closed, but only behind the last page in use, and that may be the very last one
+    /// of the file; so the pages behind the hole are moved first. Closing also writes down which
+    /// pages are free, without which a start after a crash would have to read the whole file. Does
+    /// nothing while somebody reads, or when that is little. Queries that come meanwhile wait.
+    ///
+    /// # Errors
+    /// The pages cannot be moved, which loses nothing; or the file cannot be opened again, which the
+    /// next one who needs it tries anew.
+    pub fn trim(&self) -> Result<(), StorageError> {
+        if !self.has_hole() {
+            return Ok(());
+        }
+        let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        match slot.take().map(Arc::try_unwrap) {
+            Some(Err(in_use)) => *slot = Some(in_use),
+            Some(Ok(mut database)) => {
+                let compacted = database.compact();
+                drop(database);
+                self.reopen(&mut slot)?;
+                compacted.map_err(|e| self.error("compacting partition", e))?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Whether more than [`TRIM_BYTES`] of the file were never written.
+    fn has_hole(&self) -> bool {
+        let Ok(metadata) = std::fs::metadata(&self.path) else { return false };
+        metadata.len().saturating_sub(metadata.blocks() * 512) > TRIM_BYTES
     }
 
     /// The day it covers.
@@ -125,7 +183,8 @@ impl Partition {
 
     fn read_view(&self) -> Result<View, StorageError> {
         let fail = |error: redb::Error| self.error("reading partition", error);
-        let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
+        let database = self.database()?;
+        let transaction = database.begin_read().map_err(|e| fail(e.into()))?;
         let meta = match transaction.open_table(META) {
             Ok(meta) => meta,
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(View::default()),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+};
 use roaring::RoaringBitmap;
 
 use super::Partition;
@@ -25,6 +27,8 @@ pub struct PartitionReader<'p> {
     partition: &'p Partition,
     transaction: ReadTransaction,
     postings: Option<PostingsTable>,
+    /// Dropped last.
+    _database: Arc<Database>,
 }
 
 impl Partition {
@@ -34,14 +38,14 @@ impl Partition {
     /// # Errors
     /// The file cannot be read.
     pub fn reader(&self) -> Result<PartitionReader<'_>, StorageError> {
-        let transaction =
-            self.database.begin_read().map_err(|e| self.error("reading partition", e))?;
+        let database = self.database()?;
+        let transaction = database.begin_read().map_err(|e| self.error("reading partition", e))?;
         let postings = match transaction.open_table(POSTINGS) {
             Ok(table) => Some(table),
             Err(redb::TableError::TableDoesNotExist(_)) => None,
             Err(error) => return Err(self.error("reading postings of partition", error)),
         };
-        Ok(PartitionReader { partition: self, transaction, postings })
+        Ok(PartitionReader { partition: self, transaction, postings, _database: database })
     }
 
     /// The bytes of a pack.
@@ -92,7 +96,8 @@ impl Partition {
         key: (i64, u32, u32),
     ) -> Result<Option<Vec<u8>>, StorageError> {
         let fail = |error: redb::Error| self.error("reading partition", error);
-        let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
+        let database = self.database()?;
+        let transaction = database.begin_read().map_err(|e| fail(e.into()))?;
         let table = match transaction.open_table(table) {
             Ok(table) => table,
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),

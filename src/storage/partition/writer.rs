@@ -47,7 +47,8 @@ impl Partition {
         journal_sequence: u64,
     ) -> Result<Written, StorageError> {
         let fail = |error: redb::Error| self.error("writing partition", error);
-        let mut transaction = self.database.begin_write().map_err(|e| fail(e.into()))?;
+        let database = self.database()?;
+        let mut transaction = database.begin_write().map_err(|e| fail(e.into()))?;
         transaction.set_durability(Durability::Immediate).map_err(|e| fail(e.into()))?;
         transaction.set_quick_repair(true);
         let ids = self.assign_ids(&transaction, head, frozen)?;

@@ -22,7 +22,7 @@ use super::super::not_supported;
 const FLOAT: u8 = 1;
 /// A histogram was seen.
 const HISTOGRAM: u8 = 2;
-/// The mean is computed incrementally, since the sum would overflow.
+/// The mean is computed incrementally, since the compensated sum would overflow.
 const RUNNING_MEAN: u8 = 4;
 /// Histograms with exponential and with custom buckets were seen.
 const INCOMPATIBLE: u8 = 8;
@@ -167,34 +167,30 @@ impl Group {
     }
 
     fn avg(&mut self, values: &[f64]) {
-        for (step, value) in values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
-            self.counts[step] += 1.0;
-            if self.seen[step] & FLOAT == 0 {
-                self.seen[step] |= FLOAT;
-                self.values[step] = *value;
-                self.means[step] = *value;
+        let sums = self.values.iter_mut().zip(&mut self.compensation).zip(&mut self.seen);
+        let state = sums.zip(self.counts.iter_mut().zip(&mut self.means));
+        for ((((sum, compensation), seen), (count, mean)), value) in state.zip(values) {
+            if is_absent(*value) {
                 continue;
             }
-            self.avg_step(step, *value);
-        }
-    }
-
-    /// A compensated sum as long as it does not overflow, then a running mean.
-    fn avg_step(&mut self, step: usize, value: f64) {
-        let count = self.counts[step];
-        if self.seen[step] & RUNNING_MEAN == 0 {
-            let (sum, compensation) = kahan_add(value, self.values[step], self.compensation[step]);
-            if !sum.is_infinite() {
-                (self.values[step], self.compensation[step]) = (sum, compensation);
-                return;
+            *count += 1.0;
+            if *seen & FLOAT == 0 {
+                *seen |= FLOAT;
+                *sum = *value;
+            } else if *seen & RUNNING_MEAN == 0 {
+                let added = kahan_add(*value, *sum, *compensation);
+                if !added.0.is_infinite() {
+                    (*sum, *compensation) = added;
+                    continue;
+                }
+                *seen |= RUNNING_MEAN;
+                let before = *count - 1.0;
+                (*mean, *compensation) = (*sum / before, *compensation / before);
+                add_to_mean(*value, *count, mean, compensation);
+            } else {
+                add_to_mean(*value, *count, mean, compensation);
             }
-            self.seen[step] |= RUNNING_MEAN;
-            self.means[step] = self.values[step] / (count - 1.0);
-            self.compensation[step] /= count - 1.0;
         }
-        let weight = (count - 1.0) / count;
-        (self.means[step], self.compensation[step]) =
-            kahan_add(value / count, weight * self.means[step], weight * self.compensation[step]);
     }
 
     fn count(&mut self, values: &[f64]) {
@@ -335,6 +331,12 @@ impl Group {
         }
         finished
     }
+}
+
+/// Adds a value, the `count`-th one, to a compensated running mean.
+fn add_to_mean(value: f64, count: f64, mean: &mut f64, compensation: &mut f64) {
+    let weight = (count - 1.0) / count;
+    (*mean, *compensation) = kahan_add(value / count, weight * *mean, weight * *compensation);
 }
 
 #[cfg(test)]
