@@ -207,7 +207,11 @@ mod tests {
             points.iter().map(|p| p.histogram.to_float().counter_reset_hint).collect();
         assert_eq!(hints, cases.map(|(_, hint)| hint));
         forget_resets(&mut points);
-        assert!(points.iter().all(|p| p.histogram.to_float().counter_reset_hint != Reset));
+        assert!(
+            points
+                .iter()
+                .all(|p| p.histogram.to_float().counter_reset_hint != CounterResetHint::Reset)
+        );
         unmark_continuations(&mut points);
         assert!(points.iter().all(|p| p.histogram.to_float().counter_reset_hint != NotReset));
     }

@@ -173,7 +173,7 @@ impl Query<'_> {
             };
             let samples: Vec<&(i64, Point)> = series.samples.iter().filter(within).collect();
             let is_histogram = |sample: &&(i64, Point)| matches!(sample.1, Point::Histogram(_));
-            if samples.iter().any(|sample| is_histogram(sample)) {
+            if samples.iter().any(is_histogram) {
                 self.is_open.set(true); // of histograms the reference knows no lines
                 return None;
             }

@@ -61,7 +61,7 @@ impl Histo {
     pub fn is_odd(&self) -> bool {
         let bad = |value: &f64| !value.is_finite() || *value < 0.0;
         let total: f64 = self.buckets.values().sum();
-        self.buckets.values().any(|count| bad(count))
+        self.buckets.values().any(bad)
             || bad(&self.count)
             || !self.sum.is_finite()
             || (total - self.count).abs() > 1e-9 * self.count

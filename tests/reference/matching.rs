@@ -190,10 +190,11 @@ fn paired(
         let wanted = signature(matching, &element.labels);
         match one.iter().find(|other| signature(matching, &other.labels) == wanted) {
             Some(other) => pairs.add(element, other)?,
-            None => match matching.fill_right {
-                Some(value) => pairs.add(element, &filled(&element.labels, value))?,
-                None => {}
-            },
+            None => {
+                if let Some(value) = matching.fill_right {
+                    pairs.add(element, &filled(&element.labels, value))?;
+                }
+            }
         }
     }
     if let Some(value) = matching.fill_left {

@@ -104,11 +104,10 @@ pub fn apply(
 
 /// Which functions an extended range has a meaning for.
 pub fn takes_extended(name: &str, edge: EdgeMode) -> bool {
-    match (edge, name) {
-        (EdgeMode::Plain, _) | (_, "rate" | "increase" | "delta") => true,
-        (EdgeMode::Anchored, "changes" | "resets") => true,
-        _ => false,
-    }
+    let of_anchored = matches!(name, "changes" | "resets");
+    edge == EdgeMode::Plain
+        || matches!(name, "rate" | "increase" | "delta")
+        || edge == EdgeMode::Anchored && of_anchored
 }
 
 /// Over an anchored range, which begins with the last sample at or before its start, if there is

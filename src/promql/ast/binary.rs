@@ -84,6 +84,7 @@ impl Expr {
 
     /// Takes a chain apart: its leftmost operand, and the operations from this one to the innermost,
     /// with nothing of meaning to their left.
+    #[allow(clippy::vec_box)] // the boxes are those of the tree, and go back there
     pub(in super::super) fn into_left_side(self) -> (Expr, Vec<Box<Binary>>) {
         let (mut first, mut operations) = (self, Vec::new());
         while let Expr::Binary(mut binary) = first {
