@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn the_sign_of_nothing_stays() {
-        let mut negative = HistogramSum::new(&exponential(0, 0, &[]));
+        let mut negative = HistogramSum::new(&FloatHistogram::default());
         negative.multiply(-1.0);
         let FloatHistogram { count, sum, zero_count, .. } = negative.finish();
         assert!([count, sum, zero_count].iter().all(|value| value.is_sign_negative()));
