@@ -83,16 +83,30 @@ pub fn mark_continuations(histograms: &mut [HistogramPoint], float_times: &[i64]
     }
 }
 
-/// Takes back what [`mark_continuations`] said, where samples have come between.
+/// Takes back what [`mark_continuations`] said, where samples have come between, or what a sender
+/// said: both are found out anew.
 pub fn unmark_continuations(histograms: &mut [HistogramPoint]) {
     for point in histograms {
-        let hint = match &point.histogram {
-            Histogram::Int(histogram) => histogram.counter_reset_hint,
-            Histogram::Float(histogram) => histogram.counter_reset_hint,
-        };
-        if hint == CounterResetHint::NotReset {
+        if hint(&point.histogram) == CounterResetHint::NotReset {
             set_hint(&mut point.histogram, CounterResetHint::Unknown);
         }
+    }
+}
+
+/// Takes back what a sender said of resets: Prometheus begins a chunk there, and of the first
+/// histogram of a chunk nothing is known. To be called once [`mark_continuations`] has seen it.
+pub fn forget_resets(histograms: &mut [HistogramPoint]) {
+    for point in histograms {
+        if hint(&point.histogram) == CounterResetHint::Reset {
+            set_hint(&mut point.histogram, CounterResetHint::Unknown);
+        }
+    }
+}
+
+fn hint(histogram: &Histogram) -> CounterResetHint {
+    match histogram {
+        Histogram::Int(histogram) => histogram.counter_reset_hint,
+        Histogram::Float(histogram) => histogram.counter_reset_hint,
     }
 }
 
@@ -192,6 +206,12 @@ mod tests {
         let hints: Vec<_> =
             points.iter().map(|p| p.histogram.to_float().counter_reset_hint).collect();
         assert_eq!(hints, cases.map(|(_, hint)| hint));
+        forget_resets(&mut points);
+        assert!(
+            points
+                .iter()
+                .all(|p| p.histogram.to_float().counter_reset_hint != CounterResetHint::Reset)
+        );
         unmark_continuations(&mut points);
         assert!(points.iter().all(|p| p.histogram.to_float().counter_reset_hint != NotReset));
     }

@@ -61,6 +61,11 @@ impl Compensated {
         self.sum + self.compensation
     }
 
+    /// The result; -0 from which nothing was lost stays -0.
+    fn signed_total(self) -> f64 {
+        if self.compensation == 0.0 { self.sum } else { self.total() }
+    }
+
     /// Nothing lost stays nothing lost, even where `f` makes something else of zero.
     fn map(&mut self, f: impl Fn(f64) -> f64) {
         self.sum = f(self.sum);
@@ -230,9 +235,9 @@ impl HistogramSum {
             counter_reset_hint: self.hint,
             schema: self.resolution.0,
             zero_threshold: self.zero_threshold,
-            zero_count: self.zero_count.total(),
-            count: self.count.total(),
-            sum: self.sum.total(),
+            zero_count: self.zero_count.signed_total(),
+            count: self.count.signed_total(),
+            sum: self.sum.signed_total(),
             positive_spans,
             negative_spans,
             positive_buckets,
@@ -379,6 +384,14 @@ mod tests {
             custom_values: bounds.to_vec(),
             ..exponential(CUSTOM_BUCKETS_SCHEMA, 0, buckets)
         }
+    }
+
+    #[test]
+    fn the_sign_of_nothing_stays() {
+        let mut negative = HistogramSum::new(&FloatHistogram::default());
+        negative.multiply(-1.0);
+        let FloatHistogram { count, sum, zero_count, .. } = negative.finish();
+        assert!([count, sum, zero_count].iter().all(|value| value.is_sign_negative()));
     }
 
     fn sum(a: &FloatHistogram, b: &FloatHistogram) -> (FloatHistogram, Added) {

@@ -92,11 +92,13 @@ impl Notes {
         self.of_operators.insert((span, step), (warning, text.into()));
     }
 
-    /// Adds a note with a detail that is merged; of equal texts the last position is told.
+    /// Adds a note with a detail that is merged. Of equal texts the last position is told, but the
+    /// first of those with a detail.
     pub(crate) fn add(&mut self, warning: bool, span: Span, text: String, detail: Detail) {
         if let Some(&at) = self.by_text.get(&text) {
-            self.list[at].detail = merge(self.list[at].detail, detail);
-            self.list[at].span = span;
+            let note = &mut self.list[at];
+            note.span = if matches!(detail, Detail::None) { span } else { note.span };
+            note.detail = merge(note.detail, detail);
         } else {
             self.by_text.insert(text.clone(), self.list.len());
             self.list.push(Note { warning, text, span, detail });
@@ -281,7 +283,7 @@ mod tests {
         notes.warn(Span { start: 0, end: 1 }, "odd");
         notes.warn(span, "odd");
         notes.add(true, span, "overlap".into(), Detail::Count(1));
-        notes.add(true, span, "overlap".into(), Detail::Count(2));
+        notes.add(true, Span { start: 0, end: 1 }, "overlap".into(), Detail::Count(2));
         let rendered = notes.render("abcd\nefgh");
         assert_eq!(
             rendered.warnings,

@@ -7,6 +7,13 @@ use crate::model::{Matcher, Timestamp};
 
 use super::functions::Function;
 
+mod binary;
+#[cfg(test)]
+mod tests;
+
+pub use binary::Binary;
+pub(super) use binary::nothing;
+
 /// A byte range of the query text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Span {
@@ -321,23 +328,6 @@ impl BinaryOp {
     }
 }
 
-/// A binary operation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Binary {
-    /// The operator.
-    pub op: BinaryOp,
-    /// Left operand.
-    pub lhs: Expr,
-    /// Right operand.
-    pub rhs: Expr,
-    /// Whether a comparison gives 0 or 1 instead of filtering.
-    pub return_bool: bool,
-    /// How series of two vectors find each other; `None` when an operand is a scalar.
-    pub matching: Option<VectorMatching>,
-    /// Where it stands.
-    pub span: Span,
-}
-
 /// How many series of one side may match one of the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cardinality {
@@ -491,14 +481,7 @@ impl Expr {
             Expr::Call(call) => call.function.returns,
             Expr::Unary(unary) => unary.expr.value_type(),
             Expr::Paren(paren) => paren.expr.value_type(),
-            Expr::Binary(binary) => {
-                let sides = (binary.lhs.value_type(), binary.rhs.value_type());
-                if sides == (ValueType::Scalar, ValueType::Scalar) {
-                    ValueType::Scalar
-                } else {
-                    ValueType::Vector
-                }
-            }
+            Expr::Binary(binary) => binary.value_type(),
         }
     }
 

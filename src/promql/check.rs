@@ -8,7 +8,7 @@ use crate::model::labels::Quoted;
 
 use super::ast::{
     Aggregate, AggregateOp, Binary, Call, Cardinality, Expr, Span, ValueType, VectorMatching,
-    VectorSelector,
+    VectorSelector, nothing,
 };
 use super::error::ParseError;
 use super::parser::error_at;
@@ -40,7 +40,7 @@ impl Checker<'_> {
             Expr::MatrixSelector(matrix) => self.selector(&matrix.vector, false),
             Expr::Paren(paren) => self.expr(&mut paren.expr),
             Expr::Call(call) => self.call(call),
-            Expr::Binary(binary) => self.binary(binary),
+            Expr::Binary(_) => self.chain(expr),
             Expr::Aggregate(aggregate) => self.aggregate(aggregate),
             Expr::Unary(unary) => {
                 self.expr(&mut unary.expr)?;
@@ -176,8 +176,21 @@ impl Checker<'_> {
         }
     }
 
+    /// A chain of operations from the innermost on.
+    fn chain(&self, expr: &mut Expr) -> Checked {
+        let (mut first, mut operations) = std::mem::replace(expr, nothing()).into_left_side();
+        self.expr(&mut first)?;
+        while let Some(mut binary) = operations.pop() {
+            binary.lhs = first;
+            self.binary(&mut binary)?;
+            first = Expr::Binary(binary);
+        }
+        *expr = first;
+        Ok(())
+    }
+
+    /// An operation whose left operand is checked.
     fn binary(&self, binary: &mut Binary) -> Checked {
-        self.expr(&mut binary.lhs)?;
         self.expr(&mut binary.rhs)?;
         let sides = (binary.lhs.value_type(), binary.rhs.value_type());
         let mut matching = binary.matching.take().unwrap_or_default();

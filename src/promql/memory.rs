@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::histogram_reset::mark_continuations;
+use crate::model::histogram_reset::{forget_resets, mark_continuations, unmark_continuations};
 use crate::model::source::HistogramPoint;
 use crate::model::{
     FloatHistogram, Histogram, Labels, Selector, SeriesData, SeriesSet, SeriesSource, SourceError,
@@ -134,7 +134,9 @@ impl SeriesSet for MemorySet {
         if out.start_timestamps.iter().all(|start| *start == 0) {
             out.start_timestamps.clear();
         }
+        unmark_continuations(&mut out.histograms);
         mark_continuations(&mut out.histograms, &out.timestamps);
+        forget_resets(&mut out.histograms);
         drop_before(out, self.start);
         Ok(())
     }

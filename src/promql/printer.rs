@@ -11,6 +11,7 @@ use super::ast::{
 };
 use super::functions::number::go_general;
 use crate::model::labels::{Quoted, QuotedBytes, is_legacy_name};
+use crate::model::limits::EXPRESSION_DEPTH_MAX;
 use crate::model::{DurationMs, MatchOp};
 
 /// Longest line in bytes that [`pretty`] leaves alone.
@@ -25,8 +26,12 @@ impl Display for Expr {
             Expr::MatrixSelector(matrix) => matrix.fmt(f),
             Expr::Subquery(subquery) => write!(f, "{}{}", subquery.expr, Brackets(subquery)),
             Expr::Call(call) => write!(f, "{}({})", call.function.name, Args(call)),
-            Expr::Binary(binary) => {
-                write!(f, "{} {} {}", binary.lhs, Operator(binary), binary.rhs)
+            Expr::Binary(_) => {
+                let (first, operations) = self.left_side();
+                first.fmt(f)?;
+                operations
+                    .into_iter()
+                    .try_for_each(|binary| write!(f, " {} {}", Operator(binary), binary.rhs))
             }
             Expr::Unary(unary) => write!(f, "{}{}", sign(unary.negative), unary.expr),
             Expr::Paren(paren) => write!(f, "({})", paren.expr),
@@ -268,7 +273,7 @@ pub fn pretty(expr: &Expr) -> String {
 }
 
 fn pretty_at(expr: &Expr, level: usize) -> String {
-    let indent = "  ".repeat(level);
+    let indent = indentation(level);
     let line = expr.to_string();
     let long = line.len() > LINE_BYTES_MAX;
     match expr {
@@ -281,12 +286,7 @@ fn pretty_at(expr: &Expr, level: usize) -> String {
             format!("{}{}", pretty_at(&subquery.expr, level), Brackets(subquery))
         }
         Expr::Subquery(_) => line,
-        Expr::Binary(binary) if long => format!(
-            "{}\n{indent}{}\n{}",
-            pretty_at(&binary.lhs, level + 1),
-            Operator(binary),
-            pretty_at(&binary.rhs, level + 1)
-        ),
+        Expr::Binary(_) if long => pretty_chain(expr, level),
         Expr::Paren(paren) if long => {
             format!("{indent}(\n{}\n{indent})", pretty_at(&paren.expr, level + 1))
         }
@@ -304,4 +304,40 @@ fn pretty_at(expr: &Expr, level: usize) -> String {
         }
         _ => format!("{indent}{line}"),
     }
+}
+
+/// Most levels of indentation: a chain of many operands has as many, and would take their square
+/// in spaces.
+const INDENTATION_MAX: usize = EXPRESSION_DEPTH_MAX;
+
+fn indentation(level: usize) -> String {
+    "  ".repeat(level.min(INDENTATION_MAX))
+}
+
+/// A chain of operations over several lines: every operation is one level further out than what
+/// stands to its left. The text of that is how the chain's text begins.
+fn pretty_chain(expr: &Expr, level: usize) -> String {
+    let (first, operations) = expr.left_side();
+    let mut level = level + operations.len();
+    let (mut line, mut lines) = (Some(first.to_string()), String::new());
+    for binary in operations {
+        let (operator, level_of_rhs) = (Operator(binary), level);
+        level -= 1;
+        if let Some(short) = &mut line {
+            let longer = format!("{short} {operator} {}", binary.rhs);
+            if longer.len() <= LINE_BYTES_MAX {
+                *short = longer;
+                continue;
+            }
+            lines = match short.len() <= LINE_BYTES_MAX {
+                true => format!("{}{short}", indentation(level_of_rhs)),
+                false => pretty_at(first, level_of_rhs),
+            };
+            line = None;
+        }
+        let indent = indentation(level);
+        // Writing to a string does not fail.
+        let _ = write!(lines, "\n{indent}{operator}\n{}", pretty_at(&binary.rhs, level_of_rhs));
+    }
+    lines
 }

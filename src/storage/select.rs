@@ -22,6 +22,7 @@ use super::partition::{Partition, View};
 use super::scratch::{Scratch, StoredWindow};
 use super::store::Inner;
 use super::window::Day;
+use crate::model::histogram_reset::forget_resets;
 use crate::model::source::{Selector, SeriesData, SeriesSet, SeriesSource, SourceError};
 use crate::model::{Exemplar, Interrupt, Labels};
 
@@ -325,6 +326,8 @@ impl SeriesSet for SelectedSet {
     fn read(&self, index: usize, out: &mut SeriesData) -> Result<(), SourceError> {
         out.clear();
         let mut scratch = self.scratch.get_or_default().borrow_mut();
-        self.read_series(&self.series[index], &mut scratch, out).map_err(SourceError::from)
+        self.read_series(&self.series[index], &mut scratch, out).map_err(SourceError::from)?;
+        forget_resets(&mut out.histograms);
+        Ok(())
     }
 }

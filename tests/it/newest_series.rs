@@ -1,16 +1,20 @@
 //! Series that the reference evaluator has not: native histograms of integers, of gauges, of custom
-//! buckets, of all kinds in turn, and info metrics.
+//! buckets, of all kinds in turn, and counters with start timestamps.
 
 use std::ops::Range;
 
 use super::reference::data::{INTERVAL_MS, SAMPLES};
-use super::support::remote_write::{self, BucketSpan, Histogram, Label, Sample, TimeSeries};
+use super::support::remote_write::{self, BucketSpan, Histogram, Sample, TimeSeries};
 
 /// Schema of custom buckets.
 const CUSTOM: i32 = -53;
 /// Reset hint of a gauge.
 const GAUGE: i32 = 3;
 const WHO: [(&str, &str); 5] = [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2"), ("c", "3")];
+/// The zero threshold of histograms that come by OTLP.
+const OTLP_ZERO_THRESHOLD: f64 = 1e-128;
+/// How the names of metrics with start timestamps begin.
+pub const STARTED: &str = "started_";
 /// Custom bounds of each of [`WHO`]: some equal, some with common bounds, some without.
 const BOUNDS: [&[f64]; 5] =
     [&[1.0, 2.0, 5.0], &[1.0, 2.0, 5.0], &[2.0, 5.0, 10.0], &[1.0, 5.0], &[0.5, 3.0]];
@@ -32,20 +36,23 @@ pub fn messages(start_ms: i64, times: Range<i64>) -> Vec<TimeSeries> {
         add("nhi", integers(at, n));
         add("gauges", gauge(at, n));
         add("nhcb", custom(at, n));
+        let start_timestamp = start_ms + started(at, n);
+        let zero_threshold = OTLP_ZERO_THRESHOLD;
+        add("started_nh", Histogram { start_timestamp, zero_threshold, ..integers(at, n) });
         match (at / 7 + n as i64) % 3 {
             0 => add("kinds", integers(at, n)),
             1 => add("kinds", custom(at, n)),
             _ => {
-                let sample = vec![Sample { value: (at % 9) as f64, timestamp }];
+                let sample = vec![remote_write::sample(timestamp, (at % 9) as f64)];
                 let series = remote_write::series(&labels("kinds", who, &[]), &[]);
                 all.push(TimeSeries { samples: sample, ..series });
             }
         }
-        all.extend(infos(at, n, who).into_iter().map(|labels| TimeSeries {
-            labels,
-            samples: vec![Sample { value: 1.0, timestamp }],
-            ..TimeSeries::default()
-        }));
+        if let Some(value) = started_value(at, n) {
+            let samples = vec![Sample { value, timestamp, start_timestamp }];
+            let series = remote_write::series(&labels("started_total", who, &[]), &[]);
+            all.push(TimeSeries { samples, ..series });
+        }
     }
     all
 }
@@ -59,18 +66,6 @@ fn labels<'a>(
     labels.extend(more);
     labels.sort_unstable();
     labels
-}
-
-/// `target_info`, whose version changes once, and `build_info`.
-fn infos(at: i64, n: usize, who: &(&str, &str)) -> Vec<Vec<Label>> {
-    let version = if at < 40 { "1" } else { "2" };
-    let env = if n < 3 { "prod" } else { "dev" };
-    let own = |labels: Vec<(&str, &str)>| -> Vec<Label> {
-        labels.into_iter().map(|(n, v)| Label { name: n.into(), value: v.into() }).collect()
-    };
-    let target = own(labels("target_info", who, &[("version", version), ("env", env)]));
-    let build = own(labels("build_info", who, &[("build", who.1)]));
-    if n == 4 && at > 30 { vec![build] } else { vec![target, build] }
 }
 
 /// A counter of integers with a negative bucket, gaps between buckets, and resets.
@@ -96,6 +91,26 @@ fn integers(at: i64, n: usize) -> Histogram {
         negative_deltas: deltas(&negative),
         ..Histogram::default()
     }
+}
+
+/// When the counting began of which sample `at` tells, in ms after the first sample: between two
+/// samples, at one, now and then overlapping, or after the sample.
+fn started(at: i64, n: usize) -> i64 {
+    let n = n as i64;
+    let (every, begin) = (13 + n, at - at % (13 + n));
+    match at % every {
+        7 if n == 2 => (at - 1) * INTERVAL_MS - 3_000,
+        6 if n == 3 => at * INTERVAL_MS + 2_000,
+        _ if n == 4 => at * INTERVAL_MS - 7_000,
+        _ => begin * INTERVAL_MS - [1_000, 4_000, 0, 10_000, 9_999][n as usize],
+    }
+}
+
+/// A counter that now and then begins anew at more than it had.
+fn started_value(at: i64, n: usize) -> Option<f64> {
+    let every = 13 + n as i64;
+    let (round, within) = (at / every, at % every);
+    (at % 29 != 28).then_some((within * 2 + 1 + 30 * (round % 3)) as f64)
 }
 
 /// A gauge of floats.

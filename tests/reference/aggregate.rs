@@ -14,17 +14,21 @@ pub fn aggregate(
     param: Option<Value>,
     vector: Vec<Element>,
 ) -> Result<Vec<Element>, Failure> {
-    let mut groups: Vec<(Labels, Vec<Element>)> = Vec::new();
-    for element in vector {
-        let labels = group_labels(aggregate, &element.labels);
-        match groups.iter_mut().find(|(known, _)| *known == labels) {
-            Some((_, members)) => members.push(element),
-            None => groups.push((labels, vec![element])),
-        }
-    }
     let mut result = Vec::new();
-    for (labels, members) in groups {
+    for (labels, members) in groups(aggregate, vector) {
         match (aggregate.op, &param) {
+            (AggregateOp::Limitk, Some(Value::Scalar(k))) => {
+                let k = k.max(0.0) as usize;
+                // Which ones is open.
+                query.is_open.set(query.is_open.get() || k > 0 && k < members.len());
+                result.extend(members.into_iter().take(k));
+            }
+            (AggregateOp::LimitRatio, Some(Value::Scalar(ratio))) => {
+                query.is_open.set(query.is_open.get() || ratio.abs() < 1.0 && *ratio != 0.0);
+                if *ratio != 0.0 {
+                    result.extend(members);
+                }
+            }
             (AggregateOp::Topk | AggregateOp::Bottomk, Some(Value::Scalar(k))) => {
                 result.extend(chosen(query, aggregate.op == AggregateOp::Topk, *k, members));
             }
@@ -43,6 +47,19 @@ pub fn aggregate(
         }
     }
     Ok(result)
+}
+
+/// The elements of each group.
+pub fn groups(aggregate: &Aggregate, vector: Vec<Element>) -> Vec<(Labels, Vec<Element>)> {
+    let mut groups: Vec<(Labels, Vec<Element>)> = Vec::new();
+    for element in vector {
+        let labels = group_labels(aggregate, &element.labels);
+        match groups.iter_mut().find(|(known, _)| *known == labels) {
+            Some((_, members)) => members.push(element),
+            None => groups.push((labels, vec![element])),
+        }
+    }
+    groups
 }
 
 fn group_labels(aggregate: &Aggregate, labels: &Labels) -> Labels {

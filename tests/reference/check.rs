@@ -51,7 +51,12 @@ impl Bench {
             let labels = EngineLabels::from_pairs(pairs).expect("valid");
             source.append(&labels, one.samples.iter().map(stored));
         }
-        let features = Features { experimental_functions: true, ..Features::default() };
+        let features = Features {
+            experimental_functions: true,
+            extended_range_selectors: true,
+            binop_fill_modifiers: true,
+            ..Features::default()
+        };
         let engine = Engine::new(EngineOptions { features, ..EngineOptions::default() });
         Bench { series, source, engine, times }
     }
@@ -63,8 +68,9 @@ impl Bench {
     pub fn compare(&self, text: &str) -> Result<Outcome, String> {
         let expr = self.engine.parse(text).map_err(|error| format!("{text}: {error}"))?;
         let (start, end, step) = self.times;
-        let query = Query { series: &self.series, start, end, is_open: Cell::new(false) };
-        let wanted = query.range(&expr, step);
+        let is_open = Cell::new(false);
+        let query = Query { series: &self.series, start, end, step, is_open };
+        let wanted = query.range(&expr);
         let options = QueryOptions::default();
         let (first, last) = (Timestamp(start), Timestamp(end));
         let got = self.engine.range(&self.source, text, first, last, step, &options);

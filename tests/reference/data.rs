@@ -19,6 +19,16 @@ pub enum Point {
     Stale,
 }
 
+impl Point {
+    /// The number it is.
+    pub fn float(&self) -> Option<f64> {
+        match self {
+            Point::Float(value) => Some(*value),
+            Point::Histogram(_) | Point::Stale => None,
+        }
+    }
+}
+
 /// A series and its samples, (ms, value), ascending.
 #[derive(Clone, Debug)]
 pub struct Series {
@@ -65,6 +75,16 @@ pub fn series(start_ms: i64, shift_ms: i64, histograms: bool) -> Vec<Series> {
             _ if n == 0 && (30..33).contains(&at) => None,
             _ => float(((at * at * (n + 3) + 5 * n) % 37 - 12) as f64 * 0.75 + n as f64 * 0.125),
         });
+        // Info metrics: a version changes, one comes to its end.
+        let env = ("env", if n < 3 { "prod" } else { "dev" });
+        for (version, times) in [("1", 0..40), ("2", 40..SAMPLES)] {
+            let labels = [labels[0], labels[1], ("version", version), env];
+            add("target_info", &labels, &|at| {
+                let is_there = times.contains(&at) && (n != 4 || at <= 30);
+                is_there.then_some(Point::Float(1.0))
+            });
+        }
+        add("build_info", &[labels[0], labels[1], ("build", instance)], &|_| float(1.0));
     }
     for (job, offset) in [("a", 1.0), ("b", 2.0)] {
         add("one", &[("job", job)], &|at| float(offset + (at / 20) as f64));

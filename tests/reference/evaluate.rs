@@ -4,7 +4,8 @@ use std::cell::Cell;
 
 use tidewatch::model::{MatchOp, Matcher};
 use tidewatch::promql::ast::{
-    AtModifier, DurationSpec, Expr, MatrixSelector, Subquery, VectorSelector,
+    Aggregate, AggregateOp, AtModifier, BinaryOp, DurationExpr, DurationSpec, EdgeMode, Expr,
+    MatrixSelector, Subquery, VectorSelector,
 };
 
 use super::aggregate;
@@ -52,6 +53,11 @@ pub struct Range {
     pub start: i64,
     /// See `start`.
     pub end: i64,
+    /// How the edges are treated.
+    pub edge: EdgeMode,
+    /// Of an extended range the samples up to the lookback before it, and behind a smoothed one,
+    /// and those in it.
+    pub around: Vec<(i64, Point)>,
 }
 
 /// Why there is no value: in few words, for whoever reads a failure.
@@ -68,13 +74,16 @@ pub struct Query<'a> {
     pub start: i64,
     /// Last time in ms.
     pub end: i64,
+    /// Time between two of them in ms; 0 for one time alone.
+    pub step: i64,
     /// Set where the language leaves the result open: which of equals `topk` takes.
     pub is_open: Cell<bool>,
 }
 
 impl Query<'_> {
     /// The value at each time.
-    pub fn range(&self, expr: &Expr, step: i64) -> Result<Steps, Failure> {
+    pub fn range(&self, expr: &Expr) -> Result<Steps, Failure> {
+        let step = self.step.max(1);
         let times = (0..).map(|n| self.start + n * step).take_while(|time| *time <= self.end);
         times.map(|time| Ok((time, self.value(expr, time)?))).collect()
     }
@@ -85,8 +94,8 @@ impl Query<'_> {
             Expr::Number(number) => Ok(Value::Scalar(number.value)),
             Expr::String(text) => Ok(Value::Text(text.value.clone())),
             Expr::Paren(paren) => self.value(&paren.expr, time),
-            Expr::VectorSelector(selector) => Ok(Value::Vector(self.instant(selector, time))),
-            Expr::MatrixSelector(selector) => Ok(Value::Matrix(self.ranges(selector, time))),
+            Expr::VectorSelector(selector) => Ok(Value::Vector(self.instant(selector, time)?)),
+            Expr::MatrixSelector(selector) => Ok(Value::Matrix(self.ranges(selector, time)?)),
             Expr::Subquery(subquery) => Ok(Value::Matrix(self.subquery(subquery, time)?)),
             Expr::Unary(unary) => {
                 let value = self.value(&unary.expr, time)?;
@@ -94,6 +103,9 @@ impl Query<'_> {
             }
             Expr::Call(call) => functions::call(self, call, time),
             Expr::Aggregate(aggregate) => {
+                if let Some(limited) = counted_limit(aggregate) {
+                    return self.count_of_limited(limited, time);
+                }
                 let param = aggregate.param.as_ref().map(|p| self.value(p, time)).transpose()?;
                 let vector = self.vector(&aggregate.expr, time)?;
                 aggregate::aggregate(self, aggregate, param, vector).map(Value::Vector)
@@ -121,53 +133,136 @@ impl Query<'_> {
         }
     }
 
-    fn time_of(&self, at: Option<AtModifier>, offset: &DurationSpec, time: i64) -> i64 {
+    /// The time that a selector or subquery asks about.
+    pub fn time_of(
+        &self,
+        at: Option<AtModifier>,
+        offset: &DurationSpec,
+        time: i64,
+    ) -> Result<i64, Failure> {
         let time = match at {
             None => time,
             Some(AtModifier::Time(at)) => at.as_millis(),
             Some(AtModifier::Start) => self.start,
             Some(AtModifier::End) => self.end,
         };
-        time - fixed(offset)
+        Ok(time - self.duration(offset)?)
     }
 
-    fn matching(&self, matchers: &[Matcher]) -> impl Iterator<Item = &Series> {
+    /// The series that match.
+    pub fn matching(&self, matchers: &[Matcher]) -> impl Iterator<Item = &Series> {
         let matches = |series: &&Series| matchers.iter().all(|m| accepts(m, &series.labels));
         self.series.iter().filter(matches)
     }
 
-    /// The newest sample of each series that is not too old and does not end the series.
-    fn instant(&self, selector: &VectorSelector, time: i64) -> Vec<Element> {
-        let end = self.time_of(selector.at, &selector.offset, time);
-        let newest = |series: &Series| {
-            let looked_at = |(at, _): &&(i64, Point)| *at > end - LOOKBACK_MS && *at <= end;
-            let (taken, point) = series.samples.iter().rfind(looked_at)?;
-            let labels = series.labels.clone();
-            let element = Element { labels, point: point.clone(), taken: Some(*taken) };
-            (*point != Point::Stale).then_some(element)
-        };
-        self.matching(&selector.matchers).filter_map(newest).collect()
+    fn instant(&self, selector: &VectorSelector, time: i64) -> Result<Vec<Element>, Failure> {
+        let end = self.time_of(selector.at, &selector.offset, time)?;
+        if selector.edge == EdgeMode::Smoothed {
+            return Ok(self.smoothed(selector, end));
+        }
+        let matching = self.matching(&selector.matchers);
+        Ok(matching.filter_map(|series| newest(series, end)).collect())
     }
 
-    fn ranges(&self, selector: &MatrixSelector, time: i64) -> Vec<Range> {
-        let vector = &selector.vector;
-        let end = self.time_of(vector.at, &vector.offset, time);
-        let start = end - fixed(&selector.range);
-        let range = |series: &Series| {
-            let within =
-                |(at, point): &&(i64, Point)| *at > start && *at <= end && *point != Point::Stale;
-            let samples: Vec<_> = series.samples.iter().filter(within).cloned().collect();
-            let labels = series.labels.clone();
-            (!samples.is_empty()).then_some(Range { labels, samples, start, end })
+    /// Between two samples the value on the line from one to the other, behind the last its value.
+    fn smoothed(&self, selector: &VectorSelector, time: i64) -> Vec<Element> {
+        let element = |series: &Series| {
+            let within = |(at, point): &&(i64, Point)| {
+                let near = *at > time - LOOKBACK_MS && *at <= time + LOOKBACK_MS;
+                near && *point != Point::Stale
+            };
+            let samples: Vec<&(i64, Point)> = series.samples.iter().filter(within).collect();
+            let is_histogram = |sample: &&(i64, Point)| matches!(sample.1, Point::Histogram(_));
+            if samples.iter().any(is_histogram) {
+                self.is_open.set(true); // of histograms the reference knows no lines
+                return None;
+            }
+            let samples: Vec<(i64, f64)> =
+                samples.into_iter().filter_map(|(at, p)| Some((*at, p.float()?))).collect();
+            let value = value_at(&samples, time, false)?;
+            let point = Point::Float(value);
+            Some(Element { labels: series.labels.clone(), point, taken: None })
         };
-        self.matching(&vector.matchers).filter_map(range).collect()
+        self.matching(&selector.matchers).filter_map(element).collect()
+    }
+
+    fn ranges(&self, selector: &MatrixSelector, time: i64) -> Result<Vec<Range>, Failure> {
+        let vector = &selector.vector;
+        let end = self.time_of(vector.at, &vector.offset, time)?;
+        let length = self.duration(&selector.range)?;
+        if length <= 0 {
+            return Err("duration must be greater than 0".to_owned());
+        }
+        let start = end - length;
+        let (before, behind) = match vector.edge {
+            EdgeMode::Plain => (start, end),
+            EdgeMode::Anchored => (start - LOOKBACK_MS, end),
+            EdgeMode::Smoothed => (start - LOOKBACK_MS, end + LOOKBACK_MS),
+        };
+        let range = |series: &Series| {
+            let between = |from: i64, to: i64| -> Vec<(i64, Point)> {
+                let is_in =
+                    |(at, point): &&(i64, Point)| *at > from && *at <= to && *point != Point::Stale;
+                series.samples.iter().filter(is_in).cloned().collect()
+            };
+            let (samples, around) = (between(start, end), between(before, behind));
+            let (labels, edge) = (series.labels.clone(), vector.edge);
+            (!around.is_empty()).then_some(Range { labels, samples, start, end, edge, around })
+        };
+        Ok(self.matching(&vector.matchers).filter_map(range).collect())
+    }
+
+    /// A duration in ms.
+    fn duration(&self, spec: &DurationSpec) -> Result<i64, Failure> {
+        match spec {
+            DurationSpec::Fixed(ms) => Ok(*ms),
+            DurationSpec::Expr(expr) => Ok((self.seconds(expr)? * 1000.0) as i64),
+        }
+    }
+
+    fn seconds(&self, expr: &DurationExpr) -> Result<f64, Failure> {
+        Ok(match expr {
+            DurationExpr::Number(number) => number.value,
+            DurationExpr::Step(_) => self.step as f64 / 1000.0,
+            DurationExpr::Range(_) => (self.end - self.start) as f64 / 1000.0,
+            DurationExpr::Unary { negative: true, operand, .. } => -self.seconds(operand)?,
+            DurationExpr::Unary { operand, .. } => self.seconds(operand)?,
+            DurationExpr::Paren(inner, _) => self.seconds(inner)?,
+            DurationExpr::Pick { max, lhs, rhs, .. } => {
+                let (a, b) = (self.seconds(lhs)?, self.seconds(rhs)?);
+                if *max { a.max(b) } else { a.min(b) }
+            }
+            DurationExpr::Binary { op, lhs, rhs, .. } => {
+                let (a, b) = (self.seconds(lhs)?, self.seconds(rhs)?);
+                match op {
+                    BinaryOp::Div | BinaryOp::Mod if b == 0.0 => {
+                        return Err("division by zero".to_owned());
+                    }
+                    op => matching::computed(*op, a, b),
+                }
+            }
+        })
+    }
+
+    /// How many elements `limitk` leaves, whichever they are.
+    fn count_of_limited(&self, limited: &Aggregate, time: i64) -> Result<Value, Failure> {
+        let k = limited.param.as_ref().map_or(Ok(0.0), |param| self.scalar(param, time))?;
+        let groups = aggregate::groups(limited, self.vector(&limited.expr, time)?);
+        let of_group = |group: &(Labels, Vec<Element>)| group.1.len().min(k.max(0.0) as usize);
+        let count: usize = groups.iter().map(of_group).sum();
+        let point = Point::Float(count as f64);
+        let all = Element { labels: Labels::new(), point, taken: None };
+        Ok(Value::Vector(if count > 0 { vec![all] } else { Vec::new() }))
     }
 
     /// Evaluates at the multiples of the step that lie in the range.
     fn subquery(&self, subquery: &Subquery, time: i64) -> Result<Vec<Range>, Failure> {
-        let end = self.time_of(subquery.at, &subquery.offset, time);
-        let start = end - fixed(&subquery.range);
-        let step = subquery.step.as_ref().map_or(SUBQUERY_STEP_MS, fixed);
+        let end = self.time_of(subquery.at, &subquery.offset, time)?;
+        let start = end - self.duration(&subquery.range)?;
+        let step = match &subquery.step {
+            Some(step) => self.duration(step)?,
+            None => SUBQUERY_STEP_MS,
+        };
         let first = (start.div_euclid(step) + 1) * step;
         let mut ranges: Vec<Range> = Vec::new();
         for at in (first..=end).step_by(step as usize) {
@@ -177,7 +272,8 @@ impl Query<'_> {
                     Some(range) => range.samples.push(sample),
                     None => {
                         let (labels, samples) = (element.labels, vec![sample]);
-                        ranges.push(Range { labels, samples, start, end });
+                        let (edge, around) = (EdgeMode::Plain, Vec::new());
+                        ranges.push(Range { labels, samples, start, end, edge, around });
                     }
                 }
             }
@@ -186,14 +282,39 @@ impl Query<'_> {
     }
 }
 
-fn fixed(duration: &DurationSpec) -> i64 {
-    match duration {
-        DurationSpec::Fixed(ms) => *ms,
-        DurationSpec::Expr(expr) => panic!("the reference has no duration expressions: {expr:?}"),
+/// The newest sample that is not too old and does not end the series.
+pub fn newest(series: &Series, end: i64) -> Option<Element> {
+    let looked_at = |(at, _): &&(i64, Point)| *at > end - LOOKBACK_MS && *at <= end;
+    let (taken, point) = series.samples.iter().rfind(looked_at)?;
+    let (labels, point) = (series.labels.clone(), point.clone());
+    (point != Point::Stale).then_some(Element { labels, point, taken: Some(*taken) })
+}
+
+/// The value at `time` on the line between the samples around it; behind the last sample its value,
+/// before the first none. A counter that fell between two samples counts from zero.
+pub fn value_at(samples: &[(i64, f64)], time: i64, is_counter: bool) -> Option<f64> {
+    let before = samples.iter().rfind(|(at, _)| *at <= time)?;
+    let Some(behind) = samples.iter().find(|(at, _)| *at > time) else { return Some(before.1) };
+    let from = if is_counter && behind.1 < before.1 { 0.0 } else { before.1 };
+    if before.0 == time {
+        return Some(before.1);
+    }
+    Some(from + (behind.1 - from) * (time - before.0) as f64 / (behind.0 - before.0) as f64)
+}
+
+/// The `limitk` of `count(limitk(...))`: how many there are is certain, which ones is not.
+fn counted_limit(aggregate: &Aggregate) -> Option<&Aggregate> {
+    let all = aggregate.op == AggregateOp::Count && aggregate.grouping.is_empty();
+    match &aggregate.expr {
+        Expr::Aggregate(inner) if all && !aggregate.without && inner.op == AggregateOp::Limitk => {
+            Some(inner)
+        }
+        _ => None,
     }
 }
 
-fn accepts(matcher: &Matcher, labels: &Labels) -> bool {
+/// Whether a series fits a matcher.
+pub fn accepts(matcher: &Matcher, labels: &Labels) -> bool {
     let value = labels.get(matcher.name()).map_or("", String::as_str);
     match matcher.op() {
         MatchOp::Equal => value == matcher.value(),
@@ -203,10 +324,11 @@ fn accepts(matcher: &Matcher, labels: &Labels) -> bool {
     }
 }
 
-/// The few patterns that are generated: `.+`, and texts with `|` between.
+/// The few patterns that are generated: `.+`, `.+_info`, and texts with `|` between.
 fn fits(pattern: &str, value: &str) -> bool {
     match pattern {
         ".+" => !value.is_empty(),
+        ".+_info" => value.strip_suffix("_info").is_some_and(|rest| !rest.is_empty()),
         _ => pattern.split('|').any(|alternative| alternative == value),
     }
 }

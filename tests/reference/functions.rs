@@ -5,7 +5,7 @@ use tidewatch::promql::ast::{Call, Expr, ValueType};
 
 use super::data::{Labels, Point};
 use super::evaluate::{Element, Failure, Query, Value, mapped, unique, without_name};
-use super::ranges;
+use super::{info, ranges};
 
 /// The value of a call at `time`.
 pub fn call(query: &Query<'_>, call: &Call, time: i64) -> Result<Value, Failure> {
@@ -15,12 +15,18 @@ pub fn call(query: &Query<'_>, call: &Call, time: i64) -> Result<Value, Failure>
     let seconds = time as f64 / 1000.0;
     let result = match name {
         "time" => return Ok(Value::Scalar(seconds)),
+        "start" => return Ok(Value::Scalar(query.start as f64 / 1000.0)),
+        "end" => return Ok(Value::Scalar(query.end as f64 / 1000.0)),
+        "range" => return Ok(Value::Scalar((query.end - query.start) as f64 / 1000.0)),
+        "step" => return Ok(Value::Scalar(query.step as f64 / 1000.0)),
+        "max_of" => return Ok(Value::Scalar(-lesser(-scalar(0)?, -scalar(1)?))),
+        "min_of" => return Ok(Value::Scalar(lesser(scalar(0)?, scalar(1)?))),
         "scalar" => return Ok(Value::Scalar(only(&vector(0)?))),
         "vector" => vec![plain(Labels::new(), scalar(0)?)],
         "absent" if vector(0)?.is_empty() => vec![plain(expected_labels(&call.args[0]), 1.0)],
         "absent" => Vec::new(),
         "absent_over_time" => match query.value(&call.args[0], time)? {
-            Value::Matrix(ranges) if ranges.is_empty() => {
+            Value::Matrix(ranges) if ranges.iter().all(|range| range.samples.is_empty()) => {
                 vec![plain(expected_labels(&call.args[0]), 1.0)]
             }
             _ => Vec::new(),
@@ -29,6 +35,7 @@ pub fn call(query: &Query<'_>, call: &Call, time: i64) -> Result<Value, Failure>
         "sort" | "sort_desc" => {
             vector(0)?.into_iter().filter(|e| matches!(e.point, Point::Float(_))).collect()
         }
+        "sort_by_label" | "sort_by_label_desc" => vector(0)?,
         "clamp" => {
             let (min, max) = (scalar(1)?, scalar(2)?);
             let clamped = of_floats(vector(0)?, |value| clamped(value, min, max))?;
@@ -49,16 +56,34 @@ pub fn call(query: &Query<'_>, call: &Call, time: i64) -> Result<Value, Failure>
         }
         "label_replace" => label_replace(vector(0)?, &texts(call))?,
         "label_join" => label_join(vector(0)?, &texts(call))?,
-        "histogram_count" | "histogram_sum" | "histogram_avg" => {
-            mapped(vector(0)?, |point| match point {
-                Point::Histogram(histogram) => Some(Point::Float(match name {
-                    "histogram_count" => histogram.count,
-                    "histogram_sum" => histogram.sum,
-                    _ => histogram.sum / histogram.count,
-                })),
-                _ => None,
-            })?
+        "histogram_count" | "histogram_sum" | "histogram_avg" | "histogram_stddev"
+        | "histogram_stdvar" => mapped(vector(0)?, |point| match point {
+            Point::Histogram(histogram) => Some(Point::Float(match name {
+                "histogram_count" => histogram.count,
+                "histogram_sum" => histogram.sum,
+                "histogram_stdvar" => histogram.variance(),
+                "histogram_stddev" => histogram.variance().sqrt(),
+                _ => histogram.sum / histogram.count,
+            })),
+            _ => None,
+        })?,
+        "histogram_fraction" => {
+            let (low, high) = (scalar(0)?, scalar(1)?);
+            fractions(query, low, high, vector(2)?)?
         }
+        "histogram_quantiles" => {
+            let (vector, label) = (vector(0)?, &texts(call)[0]);
+            let mut all = Vec::new();
+            for at in 2..call.args.len() {
+                let phi = scalar(at)?;
+                for mut element in histogram_quantile(query, phi, vector.clone())? {
+                    element.labels.insert(label.clone(), format!("{phi:?}"));
+                    all.push(element);
+                }
+            }
+            unique(all)?
+        }
+        "info" => info::info(query, call, vector(0)?, time)?,
         "histogram_quantile" => histogram_quantile(query, scalar(0)?, vector(1)?)?,
         _ if call.args.is_empty() => vec![plain(Labels::new(), date(query, name, seconds))],
         _ if call.args.iter().any(|a| a.value_type() == ValueType::Matrix) => {
@@ -93,6 +118,13 @@ fn over_ranges(query: &Query<'_>, call: &Call, time: i64) -> Result<Vec<Element>
         }
     }
     let name = call.function.name;
+    for argument in &call.args {
+        if let Expr::MatrixSelector(selector) = argument
+            && !ranges::takes_extended(name, selector.vector.edge)
+        {
+            return Err(format!("no extended ranges for {name}"));
+        }
+    }
     let keeps_name = matches!(name, "last_over_time" | "first_over_time");
     let element = |range: &super::evaluate::Range| {
         let point = ranges::apply(query, name, range, &params, time)?;
@@ -158,12 +190,16 @@ fn timestamps(
 
 /// NaN wins over everything but the limit of its direction.
 fn clamped(value: f64, min: f64, max: f64) -> f64 {
-    let less = |a: f64, b: f64| match (a, b) {
+    -lesser(-lesser(value, max), -min)
+}
+
+/// NaN wins over everything but -Inf.
+fn lesser(a: f64, b: f64) -> f64 {
+    match (a, b) {
         _ if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY => f64::NEG_INFINITY,
         _ if a.is_nan() || b.is_nan() => f64::NAN,
         _ => a.min(b),
-    };
-    -less(-less(value, max), -min)
+    }
 }
 
 fn texts(call: &Call) -> Vec<String> {
@@ -292,10 +328,16 @@ fn histogram_quantile(
     vector: Vec<Element>,
 ) -> Result<Vec<Element>, Failure> {
     let mut histograms: Vec<(Labels, Vec<Bucket>)> = Vec::new();
+    let mut result = Vec::new();
     for element in vector {
-        let Point::Float(count) = element.point else {
-            query.is_open.set(true); // of native ones the reference knows no quantiles
-            continue;
+        let count = match element.point {
+            Point::Float(count) => count,
+            Point::Histogram(native) => {
+                query.is_open.set(query.is_open.get() || native.is_odd());
+                result.push(plain(without_name(&element.labels), native.quantile(phi)));
+                continue;
+            }
+            Point::Stale => continue,
         };
         let mut labels = without_name(&element.labels);
         let le = labels.remove("le");
@@ -305,14 +347,35 @@ fn histogram_quantile(
             None => histograms.push((labels, vec![(bound, count)])),
         }
     }
-    let mut result = Vec::new();
     for (labels, buckets) in histograms {
         // NaN is neither above nor below a rank: what is found depends on how one looks for it.
         let has_order = buckets.iter().all(|(_, count)| !count.is_nan());
         query.is_open.set(query.is_open.get() || !has_order);
         result.push(plain(labels, quantile_of_buckets(phi, buckets)));
     }
-    Ok(result)
+    unique(result)
+}
+
+/// The share of observations between two values; of classic histograms the reference knows none.
+fn fractions(
+    query: &Query<'_>,
+    low: f64,
+    high: f64,
+    vector: Vec<Element>,
+) -> Result<Vec<Element>, Failure> {
+    let mut result = Vec::new();
+    for element in vector {
+        match element.point {
+            Point::Histogram(native) => {
+                query.is_open.set(query.is_open.get() || native.is_odd());
+                let labels = without_name(&element.labels);
+                result.push(plain(labels, native.fraction(low, high)));
+            }
+            _ if element.labels.contains_key("le") => query.is_open.set(true),
+            _ => {}
+        }
+    }
+    unique(result)
 }
 
 fn quantile_of_buckets(phi: f64, mut buckets: Vec<Bucket>) -> f64 {

@@ -14,8 +14,10 @@ pub struct Language {
     pub nested_subqueries: bool,
     /// Series of native histograms.
     pub histograms: bool,
-    /// What the reference evaluator does not know ([`super::newest`]).
+    /// What is newest ([`super::newest`]).
     pub newest: bool,
+    /// Series that the reference evaluator has not.
+    pub all_series: bool,
     /// Times for `@`, in seconds.
     pub times: [String; 3],
 }
@@ -102,14 +104,29 @@ impl Language {
     /// All of it that the reference evaluator knows.
     pub fn of_reference() -> Language {
         let times = ["1300", "1450.5", "1555"].map(str::to_owned);
-        Language { young: true, nested_subqueries: true, histograms: true, newest: false, times }
+        Language {
+            young: true,
+            nested_subqueries: true,
+            histograms: true,
+            newest: true,
+            all_series: false,
+            times,
+        }
     }
 }
 
 impl Generator<'_, '_> {
-    fn scalar(&mut self, depth: usize) -> String {
+    /// Whether there are series that the reference evaluator has not.
+    pub(super) fn has_all_series(&self) -> bool {
+        self.language.all_series
+    }
+
+    pub(super) fn scalar(&mut self, depth: usize) -> String {
         if depth == 0 {
             return self.dice.pick(NUMBERS).to_owned();
+        }
+        if self.language.newest && self.dice.once_in(8) {
+            return self.newest_scalar(depth - 1);
         }
         match self.dice.below(7) {
             0 | 1 => self.dice.pick(NUMBERS).to_owned(),
@@ -141,6 +158,8 @@ impl Generator<'_, '_> {
         let mut text = String::new();
         if self.dice.once_in(6) {
             text.push_str(self.dice.pick(&[" offset 10s", " offset 1m", " offset -20s"]));
+        } else if self.language.newest && self.dice.once_in(20) {
+            text.push_str(self.offset());
         }
         if self.dice.once_in(10) {
             let [a, b, c] = &self.language.times;
@@ -158,6 +177,8 @@ impl Generator<'_, '_> {
         }
         self.subqueries += 1;
         let step = self.dice.pick(&["10s", "15s", "", "7s"]);
+        let computed = self.language.newest && self.dice.once_in(4);
+        let step = if computed { self.subquery_step() } else { step };
         let inner = self.vector(depth - 1);
         self.subqueries -= 1;
         format!("({inner})[{range}:{step}]{}", self.modifiers())
@@ -330,6 +351,10 @@ impl Generator<'_, '_> {
             1 => format!("absent({})", self.vector(depth)),
             2 => format!("{}({})", self.dice.pick(DATES), self.vector(depth)),
             3 => format!("{}()", self.dice.pick(DATES)),
+            4 if self.language.newest && self.dice.once_in(2) => {
+                let name = self.dice.pick(&["sort_by_label", "sort_by_label_desc"]);
+                format!(r#"{name}({}, "instance")"#, self.vector(depth))
+            }
             4 => format!("sort({})", self.vector(depth)),
             5 => format!("sort_desc({})", self.vector(depth)),
             6 if self.language.histograms => {

@@ -49,7 +49,8 @@ fn compared(op: BinaryOp, a: f64, b: f64) -> Option<bool> {
     })
 }
 
-fn computed(op: BinaryOp, a: f64, b: f64) -> f64 {
+/// What an operator makes of two numbers.
+pub fn computed(op: BinaryOp, a: f64, b: f64) -> f64 {
     match op {
         BinaryOp::Add => a + b,
         BinaryOp::Sub => a - b,
@@ -79,7 +80,11 @@ fn operate(binary: &Binary, a: &Point, b: &Point, kept: &Point) -> Option<(Point
         return Some(if binary.return_bool { (truth, true) } else { (kept.clone(), holds) });
     }
     let value = match (a, b, binary.op) {
-        (Point::Float(a), Point::Float(b), op) => Point::Float(computed(op, *a, *b)),
+        (Point::Float(a), Point::Float(b), op)
+            if !matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) =>
+        {
+            Point::Float(computed(op, *a, *b))
+        }
         (Point::Histogram(a), Point::Histogram(b), BinaryOp::Add) => {
             Point::Histogram(a.plus(b, 1.0))
         }
@@ -89,13 +94,22 @@ fn operate(binary: &Binary, a: &Point, b: &Point, kept: &Point) -> Option<(Point
         (Point::Histogram(h), Point::Float(f), BinaryOp::Mul)
         | (Point::Float(f), Point::Histogram(h), BinaryOp::Mul) => Point::Histogram(h.times(*f)),
         (Point::Histogram(h), Point::Float(f), BinaryOp::Div) => Point::Histogram(h.divided(*f)),
+        (Point::Histogram(h), Point::Float(f), BinaryOp::TrimUpper) => {
+            Point::Histogram(h.trimmed(f64::NEG_INFINITY, *f))
+        }
+        (Point::Histogram(h), Point::Float(f), BinaryOp::TrimLower) => {
+            Point::Histogram(h.trimmed(*f, f64::INFINITY))
+        }
+        (_, _, BinaryOp::TrimUpper | BinaryOp::TrimLower) => return None,
         _ => return None,
     };
     Some((value, true))
 }
 
 fn drops_name(binary: &Binary) -> bool {
-    binary.return_bool || !binary.op.is_comparison()
+    use BinaryOp::{TrimLower, TrimUpper};
+    let keeps = binary.op.is_comparison() || matches!(binary.op, TrimLower | TrimUpper);
+    binary.return_bool || !keeps
 }
 
 fn with_scalar(
@@ -147,14 +161,16 @@ fn sets(
     chosen.into_iter().map(untaken).collect()
 }
 
-/// Each element of the side of many with the one of the other side that it matches.
+/// Each element of the side of many with the one of the other side that it matches, or what fills
+/// in for it; and each element of the side of one that matches none with what fills in for that.
 fn paired(
     binary: &Binary,
     matching: &VectorMatching,
     lhs: Vec<Element>,
     rhs: Vec<Element>,
 ) -> Result<Vec<Element>, Failure> {
-    if lhs.is_empty() || rhs.is_empty() {
+    let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
+    if lhs.is_empty() && rhs.is_empty() || (lhs.is_empty() || rhs.is_empty()) && !fills {
         return Ok(Vec::new());
     }
     let swapped = matching.card == Cardinality::OneToMany;
@@ -165,30 +181,64 @@ fn paired(
             return Err("two series on the side of one".to_owned());
         }
     }
-    let mut used: Vec<(Labels, Labels)> = Vec::new();
-    let mut result = Vec::new();
-    for element in many {
+    let filled = |labels: &Labels, value: f64| {
+        let labels = signature(matching, labels);
+        Element { labels, point: Point::Float(value), taken: None }
+    };
+    let mut pairs: Pairs = Pairs { binary, matching, used: Vec::new(), result: Vec::new() };
+    for element in &many {
         let wanted = signature(matching, &element.labels);
-        let Some(other) = one.iter().find(|o| signature(matching, &o.labels) == wanted) else {
-            continue;
-        };
-        let (a, b) = if swapped { (other, &element) } else { (&element, other) };
+        match one.iter().find(|other| signature(matching, &other.labels) == wanted) {
+            Some(other) => pairs.add(element, other)?,
+            None => {
+                if let Some(value) = matching.fill_right {
+                    pairs.add(element, &filled(&element.labels, value))?;
+                }
+            }
+        }
+    }
+    if let Some(value) = matching.fill_left {
+        for other in &one {
+            let wanted = signature(matching, &other.labels);
+            if !pairs.used.iter().any(|(key, _)| *key == wanted) {
+                pairs.add(&filled(&other.labels, value), other)?;
+            }
+        }
+    }
+    Ok(pairs.result)
+}
+
+/// Pairs of elements and what the operator makes of them.
+struct Pairs<'b> {
+    binary: &'b Binary,
+    matching: &'b VectorMatching,
+    /// The labels by which each pair was found, and those of its result.
+    used: Vec<(Labels, Labels)>,
+    result: Vec<Element>,
+}
+
+impl Pairs<'_> {
+    fn add(&mut self, many: &Element, one: &Element) -> Result<(), Failure> {
+        let (binary, matching) = (self.binary, self.matching);
+        let swapped = matching.card == Cardinality::OneToMany;
+        let (a, b) = if swapped { (one, many) } else { (many, one) };
         let Some((point, passes)) = operate(binary, &a.point, &b.point, &a.point) else {
-            continue;
+            return Ok(());
         };
-        let labels = joined(binary, matching, &element.labels, &other.labels);
+        let wanted = signature(matching, &many.labels);
+        let labels = joined(binary, matching, &many.labels, &one.labels);
         let one_to_one = matching.card == Cardinality::OneToOne;
         let clash =
             |(key, result): &(Labels, Labels)| *key == wanted && (one_to_one || *result == labels);
-        if used.iter().any(clash) {
+        if self.used.iter().any(clash) {
             return Err("two series on the side of many".to_owned());
         }
-        used.push((wanted, labels.clone()));
+        self.used.push((wanted, labels.clone()));
         if passes {
-            result.push(Element { labels, point, taken: None });
+            self.result.push(Element { labels, point, taken: None });
         }
+        Ok(())
     }
-    Ok(result)
 }
 
 /// The labels of a result.

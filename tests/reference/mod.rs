@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod functions;
 pub mod generate;
 pub mod histogram;
+pub mod info;
 pub mod matching;
 pub mod newest;
 pub mod ranges;

@@ -1,13 +1,15 @@
-//! What is newest in the language, or needs series that the reference evaluator has not: only a
-//! Prometheus server can be asked about it.
+//! What is newest in the language, and series that the reference evaluator has not: about those
+//! only a Prometheus server can be asked.
 
 use super::generate::Generator;
 
-/// Words that only these expressions have.
-const WORDS: &[&str] = &[
-    "nhi", "nhcb", "gauges", "kinds", "_info", "info(", "fill", "smoothed", "anchored", "limit",
-    "</", ">/",
-];
+/// Words that only expressions about these have.
+const WORDS: &[&str] = &["nhi", "nhcb", "gauges", "kinds", "started"];
+/// Words that only the newest expressions have.
+const NEWEST_WORDS: &[&str] =
+    &["_info", "info(", "fill", "smoothed", "anchored", "limit", "</", ">/"];
+/// Series that the reference evaluator has, too.
+const KNOWN: &[&str] = &["g", "c_total", "nh", "mixed", "target_info", r#"nh{job="a"}"#];
 const SELECTORS: &[&str] = &[
     "nhi",
     "nhcb",
@@ -18,7 +20,11 @@ const SELECTORS: &[&str] = &[
     r#"{__name__=~"g|nhi", job="a"}"#,
     "kinds",
     "target_info",
+    "started_total",
+    "started_nh",
 ];
+const STARTED: &[&str] = &["started_total", "started_nh", r#"{__name__=~"started_.+"}"#];
+const OVER_STARTED: &[&str] = &["rate", "increase", "irate", "resets", "rate", "delta", "idelta"];
 const DURATIONS: &[&str] = &[
     "step()",
     "2 * step()",
@@ -32,6 +38,15 @@ const DURATIONS: &[&str] = &[
     "2 ^ 5",
     "5m % 2m",
 ];
+const OFFSETS: &[&str] = &[
+    " offset (step())",
+    " offset -step()",
+    " offset (30s - 1m)",
+    " offset max_of(10s, step())",
+    " offset -(10)",
+    " offset 1m30s",
+];
+const STEPS: &[&str] = &["step()", "max_of(step(), 10s)", "2 * 10s", "(5 + 5)", "range() / 40"];
 const EDGED: &[&str] = &["rate", "increase", "delta"];
 const INFO: &[&str] = &[
     "",
@@ -43,24 +58,30 @@ const INFO: &[&str] = &[
     r#", {__name__!="target_info"}"#,
 ];
 
-/// Whether the reference evaluator does not know what `query` asks.
+/// Whether the reference evaluator does not know the series that `query` asks about.
+#[allow(dead_code)] // only the comparison with a server asks
+pub fn is_unknown(query: &str) -> bool {
+    WORDS.iter().any(|word| query.contains(word))
+}
+
+/// Whether `query` is of what is newest.
 #[allow(dead_code)] // only the comparison with a server asks
 pub fn is_newest(query: &str) -> bool {
-    WORDS.iter().any(|word| query.contains(word))
+    is_unknown(query) || NEWEST_WORDS.iter().any(|word| query.contains(word))
 }
 
 impl Generator<'_, '_> {
     /// Such an expression, with any others in it.
     pub(super) fn newest(&mut self, depth: usize) -> String {
-        match self.dice.below(8) {
+        let kinds = if self.has_all_series() { 9 } else { 8 };
+        match self.dice.below(kinds) {
             0 => self.newest_selector(),
+            8 => self.started(),
             1 => self.edges(),
             2 => {
-                let (name, duration) = (
-                    self.dice.pick(&["rate", "sum_over_time", "resets", "avg_over_time"]),
-                    self.duration(),
-                );
-                format!("{name}({}[{duration}])", self.newest_selector())
+                let name = self.dice.pick(&["rate", "sum_over_time", "resets", "avg_over_time"]);
+                let series = self.series();
+                format!("{name}({series}[{}]{})", self.duration(), self.modifiers())
             }
             3 => self.filled(depth),
             4 => {
@@ -79,11 +100,34 @@ impl Generator<'_, '_> {
 
     fn newest_selector(&mut self) -> String {
         let smoothed = if self.dice.once_in(6) { " smoothed" } else { "" };
-        format!("{}{smoothed}{}", self.dice.pick(SELECTORS), self.modifiers())
+        format!("{}{smoothed}{}", self.series(), self.modifiers())
+    }
+
+    fn series(&mut self) -> &'static str {
+        self.dice.pick(if self.has_all_series() { SELECTORS } else { KNOWN })
     }
 
     fn duration(&mut self) -> &'static str {
         self.dice.pick(DURATIONS)
+    }
+
+    pub(super) fn subquery_step(&mut self) -> &'static str {
+        self.dice.pick(STEPS)
+    }
+
+    pub(super) fn offset(&mut self) -> &'static str {
+        self.dice.pick(OFFSETS)
+    }
+
+    pub(super) fn newest_scalar(&mut self, depth: usize) -> String {
+        match self.dice.below(6) {
+            0 => "start()".to_owned(),
+            1 => "end()".to_owned(),
+            2 => "range()".to_owned(),
+            3 => "step()".to_owned(),
+            4 => format!("max_of({}, {})", self.scalar(depth), self.scalar(depth)),
+            _ => format!("min_of({}, {})", self.scalar(depth), self.scalar(depth)),
+        }
     }
 
     fn edges(&mut self) -> String {
@@ -92,9 +136,22 @@ impl Generator<'_, '_> {
             self.dice.pick(if any { &["changes", "resets", "sum_over_time"] } else { EDGED });
         let range = self.dice.pick(&["1m", "30s", "2m", "10s", "45s"]);
         let edge = self.dice.pick(&["anchored", "smoothed"]);
-        let series =
-            self.dice.pick(&["c_total", "g", "nhi", "gauges", "h_bucket", "nhcb", "kinds"]);
+        let all: &[&str] = &["c_total", "g", "nhi", "gauges", "h_bucket", "nhcb", "kinds"];
+        let known: &[&str] = &["c_total", "g", "h_bucket", "one"];
+        let series = self.dice.pick(if self.has_all_series() { all } else { known });
         format!("{name}({series}[{range}] {edge}{})", self.modifiers())
+    }
+
+    /// Of counters with start timestamps.
+    fn started(&mut self) -> String {
+        let series = self.dice.pick(STARTED);
+        if self.dice.once_in(5) {
+            return format!("start_timestamp({series}{})", self.modifiers());
+        }
+        let name = self.dice.pick(OVER_STARTED);
+        let range = self.dice.pick(&["1m", "30s", "2m", "45s", "5m", "20s"]);
+        let call = format!("{name}({series}[{range}]{})", self.modifiers());
+        if self.dice.once_in(4) { format!("sum by (job) ({call})") } else { call }
     }
 
     fn filled(&mut self, depth: usize) -> String {
@@ -131,7 +188,8 @@ impl Generator<'_, '_> {
 
     fn of_histograms(&mut self) -> String {
         let range = self.dice.pick(&["30s", "1m", "2m"]);
-        let series = self.dice.pick(&["nhi", "nhcb", "kinds", "gauges"]);
+        let all: &[&str] = &["nhi", "nhcb", "kinds", "gauges"];
+        let series = self.dice.pick(if self.has_all_series() { all } else { &["nh", "mixed"] });
         let vector = match self.dice.below(5) {
             0 => series.to_owned(),
             1 => format!("sum(rate({series}[{range}]))"),

@@ -1,7 +1,9 @@
 //! Functions over the samples of a range.
 
+use tidewatch::promql::ast::EdgeMode;
+
 use super::data::Point;
-use super::evaluate::{Query, Range};
+use super::evaluate::{Query, Range, value_at};
 use super::histogram::Histo;
 
 /// The floats of a range, (ms, value).
@@ -30,6 +32,12 @@ pub fn apply(
     params: &[f64],
     time: i64,
 ) -> Option<Point> {
+    if range.edge != EdgeMode::Plain {
+        return extended(query, name, range);
+    }
+    if range.samples.is_empty() {
+        return None;
+    }
     let (floats, histograms) = (floats(range), histograms(range));
     let values: Vec<f64> = floats.iter().map(|(_, value)| *value).collect();
     let seconds = |ms: i64| ms as f64 / 1000.0;
@@ -48,6 +56,11 @@ pub fn apply(
     }
     if !histograms.is_empty() {
         return with_histograms(query, name, range, &floats, &histograms);
+    }
+    if matches!(name, "rate" | "increase" | "irate" | "changes" | "resets") {
+        // What rounding does to a value looks like a change, or like a reset.
+        let rounded = |w: &[f64]| w[0] != w[1] && (w[0] - w[1]).abs() <= 1e-9 * w[0].abs();
+        query.is_open.set(query.is_open.get() || values.windows(2).any(rounded));
     }
     let count = values.len() as f64;
     let result = match name {
@@ -87,6 +100,52 @@ pub fn apply(
         other => panic!("the reference does not know {other}"),
     };
     Some(Point::Float(result))
+}
+
+/// Which functions an extended range has a meaning for.
+pub fn takes_extended(name: &str, edge: EdgeMode) -> bool {
+    let of_anchored = matches!(name, "changes" | "resets");
+    edge == EdgeMode::Plain
+        || matches!(name, "rate" | "increase" | "delta")
+        || edge == EdgeMode::Anchored && of_anchored
+}
+
+/// Over an anchored range, which begins with the last sample at or before its start, if there is
+/// one; or a smoothed one, with the values on the line between samples at both edges.
+fn extended(query: &Query<'_>, name: &str, range: &Range) -> Option<Point> {
+    let float = |(at, point): &(i64, Point)| Some((*at, point.float()?));
+    let around: Vec<(i64, f64)> = range.around.iter().filter_map(float).collect();
+    if around.len() < range.around.len() {
+        query.is_open.set(true); // of histograms the reference knows no extended ranges
+        return None;
+    }
+    let is_counter = name != "delta";
+    let inside: Vec<(i64, f64)> =
+        around.iter().copied().filter(|(at, _)| *at > range.start && *at < range.end).collect();
+    let samples = match range.edge {
+        EdgeMode::Smoothed => {
+            let first = around.first().filter(|(at, _)| *at <= range.end)?;
+            around.last().filter(|(at, _)| *at > range.start)?;
+            let left = value_at(&around, range.start, is_counter).unwrap_or(first.1);
+            let right = value_at(&around, range.end, is_counter).unwrap_or(first.1);
+            [vec![left], inside.iter().map(|(_, value)| *value).collect(), vec![right]].concat()
+        }
+        _ => {
+            range.samples.first()?;
+            let anchor = around.iter().rfind(|(at, _)| *at <= range.start);
+            let own = range.samples.iter().filter_map(|(_, point)| point.float());
+            anchor.map(|(_, value)| *value).into_iter().chain(own).collect()
+        }
+    };
+    let (first, last) = (samples.first()?, samples.last()?);
+    let fell: f64 = samples.windows(2).filter(|w| w[1] < w[0]).map(|w| w[0]).sum();
+    let change = last - first + if is_counter { fell } else { 0.0 };
+    Some(Point::Float(match name {
+        "rate" => change / ((range.end - range.start) as f64 / 1000.0),
+        "changes" => pairs(&samples, |a, b| a != b && !(a.is_nan() && b.is_nan())),
+        "resets" => pairs(&samples, |a, b| b < a),
+        _ => change,
+    }))
 }
 
 /// The functions that histograms, or histograms among floats, have a meaning for.

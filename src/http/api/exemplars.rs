@@ -54,8 +54,8 @@ fn write_all(out: &mut JsonWriter, found: &[(Labels, Vec<Exemplar>)]) {
     out.end_array();
 }
 
-/// The matchers of every selector in the expression. The recursion is as deep as the expression,
-/// which the parser bounds.
+/// The matchers of every selector in the expression. The recursion is as deep as the expression
+/// is nested, which the parser bounds.
 fn collect_selectors(expr: &Expr, found: &mut Vec<Vec<Matcher>>) {
     match expr {
         Expr::Number(_) | Expr::String(_) => {}
@@ -63,9 +63,10 @@ fn collect_selectors(expr: &Expr, found: &mut Vec<Vec<Matcher>>) {
         Expr::MatrixSelector(e) => found.push(e.vector.matchers.clone()),
         Expr::Subquery(e) => collect_selectors(&e.expr, found),
         Expr::Call(e) => e.args.iter().for_each(|argument| collect_selectors(argument, found)),
-        Expr::Binary(e) => {
-            collect_selectors(&e.lhs, found);
-            collect_selectors(&e.rhs, found);
+        Expr::Binary(_) => {
+            let (first, operations) = expr.left_side();
+            collect_selectors(first, found);
+            operations.iter().for_each(|e| collect_selectors(&e.rhs, found));
         }
         Expr::Unary(e) => collect_selectors(&e.expr, found),
         Expr::Aggregate(e) => {

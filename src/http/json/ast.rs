@@ -10,8 +10,16 @@ use crate::promql::ast::{
 use super::number;
 use super::writer::JsonWriter;
 
-/// Writes an expression. The depth of the recursion is the expression's, which the parser bounds.
+/// Writes an expression. The recursion is as deep as the expression is nested, which the parser bounds.
 pub fn write_expr(out: &mut JsonWriter, expr: &Expr) {
+    // A chain of operations is opened from the outermost on, and closed again from the innermost on.
+    let (expr, operations) = expr.left_side();
+    operations.iter().rev().for_each(|binary| begin_binary(out, binary));
+    write_operand(out, expr);
+    operations.into_iter().for_each(|binary| end_binary(out, binary));
+}
+
+fn write_operand(out: &mut JsonWriter, expr: &Expr) {
     out.begin_object();
     match expr {
         Expr::Number(e) => {
@@ -33,7 +41,8 @@ pub fn write_expr(out: &mut JsonWriter, expr: &Expr) {
         }
         Expr::Subquery(e) => write_subquery(out, e),
         Expr::Call(e) => write_call(out, e),
-        Expr::Binary(e) => write_binary(out, e),
+        // Written by the caller.
+        Expr::Binary(_) => {}
         Expr::Unary(e) => {
             out.string_field("type", "unaryExpr");
             out.string_field("op", if e.negative { "-" } else { "+" });
@@ -67,10 +76,16 @@ fn write_aggregate(out: &mut JsonWriter, e: &Aggregate) {
     out.boolean(e.without);
 }
 
-fn write_binary(out: &mut JsonWriter, e: &Binary) {
+/// Up to the left operand.
+fn begin_binary(out: &mut JsonWriter, e: &Binary) {
+    out.begin_object();
     out.string_field("type", "binaryExpr");
     out.string_field("op", e.op.as_str());
-    write_field(out, "lhs", &e.lhs);
+    out.key("lhs");
+}
+
+/// From the right operand on.
+fn end_binary(out: &mut JsonWriter, e: &Binary) {
     write_field(out, "rhs", &e.rhs);
     out.key("matching");
     match &e.matching {
@@ -79,6 +94,7 @@ fn write_binary(out: &mut JsonWriter, e: &Binary) {
     }
     out.key("bool");
     out.boolean(e.return_bool);
+    out.end_object();
 }
 
 fn write_matching(out: &mut JsonWriter, matching: &VectorMatching) {

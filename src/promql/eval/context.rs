@@ -86,6 +86,11 @@ impl<'a> Context<'a> {
                 self.range_ms(&subquery.range)?;
                 self.check_durations(&subquery.expr)
             }
+            Expr::Binary(_) => {
+                let (first, operations) = expr.left_side();
+                self.check_durations(first)?;
+                operations.into_iter().try_for_each(|binary| self.check_durations(&binary.rhs))
+            }
             _ => expr.children().into_iter().try_for_each(|child| self.check_durations(child)),
         }
     }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::model::limits::EXPRESSION_DEPTH_MAX;
 use crate::model::{SeriesData, SeriesSource};
 
 use super::super::annotations::Notes;
@@ -17,6 +18,9 @@ use super::block::{Row, is_absent};
 use super::context::Context;
 use super::grid::{Grid, Reach};
 use super::{scalar, vector};
+
+/// Most parts within each other that are explained: a chain of many operands has as many.
+const LEVELS_MAX: usize = EXPRESSION_DEPTH_MAX;
 
 /// A part of an expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +37,7 @@ pub struct Explanation {
     pub samples: u64,
     /// Time spent on it alone, what lies below included.
     pub time: Duration,
-    /// Its parts.
+    /// Its parts; of those deeper than [`EXPRESSION_DEPTH_MAX`] none.
     pub children: Vec<Explanation>,
 }
 
@@ -53,10 +57,11 @@ impl Explainer<'_> {
     pub(in super::super) fn explain(&self, expr: &Expr) -> Result<Explanation, QueryError> {
         let (start, end, step) = self.times;
         let grid = if step == 0 { Grid::once(start) } else { Grid::new(start, end, step) };
-        self.part(expr, grid)
+        self.part(expr, grid, 0)
     }
 
-    fn part(&self, expr: &Expr, grid: Grid) -> Result<Explanation, QueryError> {
+    /// `level` is how many parts are around this one.
+    fn part(&self, expr: &Expr, grid: Grid, level: usize) -> Result<Explanation, QueryError> {
         let context = Context::new(self.engine, self.options, self.source, expr, self.times);
         let before = (self.stopwatch)();
         let (series, points) = self.evaluate(&context, expr, grid)?;
@@ -65,7 +70,8 @@ impl Explainer<'_> {
             Expr::Subquery(subquery) => context.subquery_grid(subquery, grid)?,
             _ => grid,
         };
-        let children = expr.children().into_iter().map(|child| self.part(child, below));
+        let children = if level < LEVELS_MAX { expr.children() } else { Vec::new() };
+        let children = children.into_iter().map(|child| self.part(child, below, level + 1));
         Ok(Explanation {
             text: expr.to_string(),
             value_type: expr.value_type(),

@@ -22,6 +22,14 @@ pub(super) fn totals_only(expr: &Expr) -> Vec<Span> {
 /// Collects the selectors of `expr`, which stands under a function of totals or not. What needs
 /// buckets, or the samples between those it shows, ends the search.
 fn walk(expr: &Expr, under_totals: bool, found: &mut Vec<Span>) {
+    let mut expr = expr;
+    while let Expr::Binary(binary) = expr {
+        if matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
+            return;
+        }
+        walk(&binary.rhs, under_totals, found);
+        expr = &binary.lhs;
+    }
     let under_totals = match expr {
         Expr::VectorSelector(selector) if under_totals => {
             found.push(selector.span);
@@ -32,7 +40,6 @@ fn walk(expr: &Expr, under_totals: bool, found: &mut Vec<Span>) {
             return;
         }
         Expr::Subquery(_) => return,
-        Expr::Binary(b) if matches!(b.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) => return,
         Expr::Call(call) => match call.function.name {
             "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => return,
             "histogram_count" | "histogram_sum" | "histogram_avg" => true,

@@ -189,6 +189,23 @@ pub(crate) fn scalar(
     grid: Grid,
     notes: &mut Notes,
 ) -> Result<Vec<f64>, QueryError> {
+    let (first, operations) = expr.left_side();
+    let mut values = scalar_operand(context, first, grid, notes)?;
+    for binary in operations {
+        context.budget.check()?;
+        let rhs = scalar(context, &binary.rhs, grid, notes)?;
+        values = operator::scalars(binary.op, &values, &rhs);
+    }
+    Ok(values)
+}
+
+/// The same of what is no binary operation.
+fn scalar_operand(
+    context: &Context<'_>,
+    expr: &Expr,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Vec<f64>, QueryError> {
     match expr {
         Expr::Number(number) => Ok(vec![number.value; grid.steps]),
         Expr::Paren(paren) => scalar(context, &paren.expr, grid, notes),
@@ -199,11 +216,6 @@ pub(crate) fn scalar(
             }
             Ok(values)
         }
-        Expr::Binary(binary) => {
-            let lhs = scalar(context, &binary.lhs, grid, notes)?;
-            let rhs = scalar(context, &binary.rhs, grid, notes)?;
-            Ok(operator::scalars(binary.op, &lhs, &rhs))
-        }
         Expr::Call(call) => match call.function.evaluation {
             Evaluation::Scalar(function) => function(context, call, grid, notes),
             _ => Err(not_supported(call.function.name)),
@@ -212,7 +224,8 @@ pub(crate) fn scalar(
     }
 }
 
-/// A vector expression's value at each step.
+/// A vector expression's value at each step. A chain of operations is evaluated from its leftmost
+/// operand on.
 pub(crate) fn vector(
     context: &Context<'_>,
     expr: &Expr,
@@ -223,19 +236,43 @@ pub(crate) fn vector(
     if grid.steps == 0 {
         return Ok(Block::default());
     }
-    if grid.steps > 1 && invariant::is_invariant(expr) {
-        let once = || vector::evaluate(context, expr, Grid::once(grid.start), notes);
-        let (block, inner) = context.budget.apart(1, once);
-        let mut block = block?;
-        if let Some(mut tally) = context.budget.tally() {
-            (0..grid.steps).for_each(|step| tally.add(step, inner.total(), 0));
-            tally.add(0, 0, inner.total_read());
-        }
-        context.budget.hold(block.rows.len() as u64 * (grid.steps as u64 - 1))?;
-        block.rows.iter_mut().for_each(|row| row.repeat(grid.steps));
-        return Ok(block);
+    let fixed = if grid.steps > 1 { invariant::invariant_part(expr) } else { None };
+    let is_fixed = |part: &Expr| fixed.is_some_and(|fixed| std::ptr::eq(fixed, part));
+    let (mut first, mut operations) = (expr, Vec::new());
+    while !is_fixed(first)
+        && let Some(binary) = vector::last_operation(context, first)
+    {
+        operations.push(binary);
+        first = &binary.lhs;
     }
-    vector::evaluate(context, expr, grid, notes)
+    let mut block = match is_fixed(first) {
+        true => evaluate_once(context, first, grid, notes)?,
+        false => vector::evaluate(context, first, grid, notes)?,
+    };
+    while let Some(binary) = operations.pop() {
+        context.budget.check()?;
+        block = vector::operate(context, binary, block, grid, notes)?;
+    }
+    Ok(block)
+}
+
+/// Evaluates what has the same value at every step.
+fn evaluate_once(
+    context: &Context<'_>,
+    expr: &Expr,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Block, QueryError> {
+    let once = || vector(context, expr, Grid::once(grid.start), notes);
+    let (block, inner) = context.budget.apart(1, once);
+    let mut block = block?;
+    if let Some(mut tally) = context.budget.tally() {
+        (0..grid.steps).for_each(|step| tally.add(step, inner.total(), 0));
+        tally.add(0, 0, inner.total_read());
+    }
+    context.budget.hold(block.rows.len() as u64 * (grid.steps as u64 - 1))?;
+    block.rows.iter_mut().for_each(|row| row.repeat(grid.steps));
+    Ok(block)
 }
 
 /// Runs a range function over the argument of `call` and shows each row to `look`.

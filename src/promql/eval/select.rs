@@ -65,7 +65,10 @@ fn call_pipeline(
             range_pipeline(context, call, function, false, grid, notes).map(Some)
         }
         Evaluation::Timestamp(show) => match unwrap_parens(&call.args[0]) {
-            Expr::VectorSelector(selector) => {
+            // Without the feature nobody knows start timestamps.
+            Expr::VectorSelector(selector)
+                if show != Show::StartTimestamp || context.features.use_start_timestamps =>
+            {
                 let mut pipeline = instant_pipeline(context, selector, grid, show)?;
                 pipeline.drops_name = true;
                 Ok(Some(pipeline))

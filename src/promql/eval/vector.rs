@@ -10,9 +10,13 @@ use super::grid::Grid;
 use super::instant::Show;
 use super::operator::changes_metric;
 use super::pipeline::{drop_names, pins_name};
-use super::rowmap::RowMap;
+use super::rowmap::{RowMap, ScalarOperand};
 use super::select::{Operation, pipeline, row_operation, scalar_operand};
-use super::{aggregate, matching, not_supported, sets, vector};
+use super::{aggregate, matching, not_supported, scalar, sets, vector};
+
+/// Most operations of a chain that are applied series by series: each keeps the values of its
+/// scalar, and making a pipeline of them recurses.
+const CHAIN_MAX: usize = 128;
 
 /// Evaluates `expr` at every step of a grid that is not empty.
 pub(super) fn evaluate(
@@ -21,8 +25,7 @@ pub(super) fn evaluate(
     grid: Grid,
     notes: &mut Notes,
 ) -> Result<Block, QueryError> {
-    if is_chain(expr)
-        && !operand_of(expr).is_some_and(|operand| may_collide(context, operand))
+    if streams(context, expr)
         && let Some(pipeline) = pipeline(context, expr, grid, notes)?
     {
         return pipeline.collect(context, notes);
@@ -40,33 +43,47 @@ pub(super) fn evaluate(
     }
 }
 
-/// Whether the expression is a chain of row-wise operations down to a selector or subquery, so
-/// that making its pipeline evaluates nothing twice.
-pub(super) fn is_chain(expr: &Expr) -> bool {
+/// Whether the expression can be evaluated series by series.
+fn streams(context: &Context<'_>, expr: &Expr) -> bool {
+    is_chain(expr) && !operand_of(expr).is_some_and(|operand| may_collide(context, operand))
+}
+
+/// The operation that is applied to the whole of its left operand, a vector, if `expr` is one.
+pub(super) fn last_operation<'e>(context: &Context<'_>, expr: &'e Expr) -> Option<&'e Binary> {
     match expr {
-        Expr::VectorSelector(_) => true,
-        Expr::Paren(paren) => is_chain(&paren.expr),
-        Expr::Unary(unary) => is_chain(&unary.expr),
-        Expr::Binary(binary) => match binary.matching {
-            Some(_) => false,
-            None => is_chain(&binary.lhs) || is_chain(&binary.rhs),
-        },
-        Expr::Call(call) => match call.function.evaluation {
-            Evaluation::Range(_) | Evaluation::RangeKeepName(_) => true,
-            evaluation if evaluation.is_row_wise() => call.args.first().is_some_and(is_chain),
-            _ => false,
-        },
-        _ => false,
+        Expr::Binary(binary)
+            if binary.lhs.value_type() == ValueType::Vector && !streams(context, expr) =>
+        {
+            Some(binary)
+        }
+        _ => None,
     }
 }
 
-/// What a chain's outermost operation is applied to; `None` for its end.
+/// Whether the expression is a chain of row-wise operations down to a selector or subquery, so
+/// that making its pipeline evaluates nothing twice.
+pub(super) fn is_chain(expr: &Expr) -> bool {
+    let mut rest = Some(expr);
+    for _ in 0..CHAIN_MAX {
+        rest = match rest {
+            None => return false,
+            Some(Expr::VectorSelector(_)) => return true,
+            Some(Expr::Call(call)) if call.function.evaluation.is_over_range() => return true,
+            Some(Expr::Paren(paren)) => Some(&paren.expr),
+            Some(expr) => operand_of(expr),
+        };
+    }
+    false
+}
+
+/// What a chain's outermost operation is applied to; `None` for its end, and what is no chain.
 fn operand_of(expr: &Expr) -> Option<&Expr> {
-    match expr {
-        Expr::Paren(paren) => operand_of(&paren.expr),
+    match unwrap_parens(expr) {
         Expr::Unary(unary) => Some(&unary.expr),
-        Expr::Binary(binary) if is_chain(&binary.lhs) => Some(&binary.lhs),
-        Expr::Binary(binary) => Some(&binary.rhs),
+        Expr::Binary(binary) if binary.matching.is_none() => {
+            let is_vector = |side: &&Expr| side.value_type() == ValueType::Vector;
+            [&binary.lhs, &binary.rhs].into_iter().find(is_vector)
+        }
         Expr::Call(call) if call.function.evaluation.is_row_wise() => call.args.first(),
         _ => None,
     }
@@ -121,9 +138,12 @@ fn evaluate_call(
         Evaluation::Date(f) if call.args.is_empty() => {
             Ok(Block::from_scalar(grid.times().map(|ms| f((ms / 1000) as f64)).collect()))
         }
-        Evaluation::Timestamp(Show::StartTimestamp) => Ok(Block::default()),
+        // Known of samples alone, and evaluated in a pipeline then; the argument may fail.
+        Evaluation::Timestamp(Show::StartTimestamp) => {
+            vector(context, &call.args[0], grid, notes).map(|_| Block::default())
+        }
         _ => match row_operation(context, call, grid, notes)? {
-            Some(operation) => operate(context, operation, grid, notes),
+            Some(operation) => apply(context, operation, grid, notes),
             None => Err(not_supported(call.function.name)),
         },
     }
@@ -135,10 +155,30 @@ fn evaluate_binary(
     grid: Grid,
     notes: &mut Notes,
 ) -> Result<Block, QueryError> {
-    if let Some(operation) = scalar_operand(context, binary, grid, notes)? {
-        return operate(context, operation, grid, notes);
+    if binary.lhs.value_type() == ValueType::Vector {
+        let lhs = vector(context, &binary.lhs, grid, notes)?;
+        return operate(context, binary, lhs, grid, notes);
     }
-    let lhs = vector(context, &binary.lhs, grid, notes)?;
+    match scalar_operand(context, binary, grid, notes)? {
+        Some(operation) => apply(context, operation, grid, notes),
+        None => Err(not_supported("operation on two scalars as a vector")),
+    }
+}
+
+/// The operation on `lhs`, the value of its left operand.
+pub(super) fn operate(
+    context: &Context<'_>,
+    binary: &Binary,
+    lhs: Block,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Block, QueryError> {
+    if binary.rhs.value_type() == ValueType::Scalar {
+        let values = scalar(context, &binary.rhs, grid, notes)?;
+        let Binary { op, return_bool, span, .. } = *binary;
+        let operand = ScalarOperand { op, values, left: false, return_bool, span };
+        return map(context, lhs, &RowMap::Scalar(operand), notes);
+    }
     let rhs = vector(context, &binary.rhs, grid, notes)?;
     let held = lhs.samples() + rhs.samples();
     let block = if binary.op.is_set() {
@@ -151,7 +191,8 @@ fn evaluate_binary(
     Ok(block)
 }
 
-fn operate(
+/// A row-wise operation on the value of its operand.
+fn apply(
     context: &Context<'_>,
     operation: Operation<'_>,
     grid: Grid,

@@ -11,7 +11,7 @@ use super::super::annotations::{
 };
 use super::super::ast::{Call, Span};
 use super::super::error::QueryError;
-use super::super::eval::block::{Block, Row, is_absent};
+use super::super::eval::block::{Block, Row, is_absent, merge_same_labels};
 use super::super::eval::context::{Context, unwrap_parens};
 use super::super::eval::grid::Grid;
 use super::super::eval::pipeline::drop_names;
@@ -116,6 +116,9 @@ fn finish(context: &Context<'_>, mut rows: Vec<Row>, input: &Block) -> Result<Bl
     rows.retain(|row| !row.is_empty());
     if !context.features.delayed_name_removal {
         rows = drop_names(rows, false)?;
+    } else if rows.first().is_some_and(|row| row.values.len() > 1) {
+        // At one time alone Prometheus looks at equal labels in the end only.
+        rows = merge_same_labels(rows)?;
     }
     let block = Block { rows };
     context.budget.hold(block.samples())?;

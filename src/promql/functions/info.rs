@@ -62,12 +62,16 @@ fn reference(
             }
             found => found,
         },
+        Expr::Binary(_) => {
+            let (first, operations) = expr.left_side();
+            let operands = [first].into_iter().chain(operations.into_iter().map(|b| &b.rhs));
+            let mut found = operands.filter_map(|operand| reference(context, operand).transpose());
+            found.next().transpose()?
+        }
         _ => {
-            let children = expr.children().into_iter().map(|child| reference(context, child));
-            {
-                let mut found = children.filter_map(Result::transpose);
-                found.next().transpose()?
-            }
+            let children = expr.children().into_iter();
+            let mut found = children.filter_map(|child| reference(context, child).transpose());
+            found.next().transpose()?
         }
     })
 }

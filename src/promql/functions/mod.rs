@@ -89,6 +89,11 @@ pub(crate) type VectorFunction =
     fn(&Context<'_>, &Call, Grid, &mut Notes) -> Result<Block, QueryError>;
 
 impl Evaluation {
+    /// Whether the function makes a row of a range of samples.
+    pub(crate) fn is_over_range(self) -> bool {
+        matches!(self, Evaluation::Range(_) | Evaluation::RangeKeepName(_))
+    }
+
     /// Whether the function changes its first argument row by row.
     pub(crate) fn is_row_wise(self) -> bool {
         use Evaluation::{Clamp, ClampMax, ClampMin, Date, Histogram, Math, Round, Timestamp};

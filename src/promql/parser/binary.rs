@@ -74,10 +74,13 @@ fn join<'a>(rest: Tokens<'a>, lhs: Node, (op, modifiers, rhs): Operation) -> Par
     if fills && !rest.query.features.binop_fill_modifiers {
         return rest.fail(span, "binop fill modifiers are experimental and not enabled");
     }
-    let depth = lhs.depth.max(rhs.depth);
-    let (lhs, rhs, matching) = (*lhs.expr, *rhs.expr, Some(matching));
-    let binary = Binary { op, lhs, rhs, return_bool, matching, span };
-    Node::around(rest, Expr::Binary(Box::new(binary)), depth)
+    // An operation on the left is no level of its own: chains are gone through in loops.
+    let continued = matches!(*lhs.expr, Expr::Binary(_));
+    let depth = if continued { lhs.depth } else { rest.deeper(lhs.depth)? };
+    let depth = depth.max(rest.deeper(rhs.depth)?);
+    let sides = (*lhs.expr, *rhs.expr);
+    let binary = Binary::new(op, sides, return_bool, Some(matching), span);
+    Ok((rest, Node { expr: Box::new(Expr::Binary(Box::new(binary))), depth }))
 }
 
 /// What stands between an operator and its right operand.

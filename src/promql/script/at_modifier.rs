@@ -26,6 +26,16 @@ const TIME_DEPENDENT: &[&str] = &[
 /// Pins all selectors and subqueries outside subqueries to `time`, except those pinned already.
 /// Returns whether the result no longer depends on the evaluation time.
 pub(super) fn pin(expr: &mut Expr, time: Timestamp) -> bool {
+    let (mut expr, mut pinned) = (expr, true);
+    while let Expr::Binary(binary) = expr {
+        pinned &= pin(&mut binary.rhs, time);
+        expr = &mut binary.lhs;
+    }
+    pin_operand(expr, time) && pinned
+}
+
+/// The same of what is no binary operation.
+fn pin_operand(expr: &mut Expr, time: Timestamp) -> bool {
     let set = |at: &mut Option<AtModifier>| {
         if !matches!(at, Some(AtModifier::Time(_))) {
             *at = Some(AtModifier::Time(time));
@@ -47,10 +57,7 @@ pub(super) fn pin(expr: &mut Expr, time: Timestamp) -> bool {
         }
         Expr::Paren(paren) => pin(&mut paren.expr, time),
         Expr::Unary(unary) => pin(&mut unary.expr, time),
-        Expr::Binary(binary) => {
-            let lhs = pin(&mut binary.lhs, time);
-            pin(&mut binary.rhs, time) && lhs
-        }
+        Expr::Binary(_) => pin(expr, time),
         Expr::Aggregate(aggregate) => {
             let expr = pin(&mut aggregate.expr, time);
             aggregate.param.as_mut().is_none_or(|param| pin(param, time)) && expr

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::histogram::CUSTOM_BUCKETS_SCHEMA;
+use crate::model::histogram_sum::{HistogramSum, IncompatibleBuckets};
 use crate::model::limits::HISTOGRAM_BUCKETS_MAX;
 use crate::model::parse_duration_ms;
 use crate::model::{BucketSpan, CounterResetHint, FloatHistogram};
@@ -134,14 +135,16 @@ pub(super) fn combine(
         ));
     }
     let custom = |h: &FloatHistogram| h.schema == CUSTOM_BUCKETS_SCHEMA;
-    if custom(a) != custom(b) || a.custom_values != b.custom_values {
-        return Err("error combining histograms: their bucket bounds differ".to_owned());
+    if a.zero_threshold != b.zero_threshold || a.custom_values != b.custom_values {
+        return reconciled(a, b, add);
+    }
+    if custom(a) != custom(b) {
+        return Err(format!("error combining histograms: {IncompatibleBuckets}"));
     }
     let sign = if add { 1.0 } else { -1.0 };
     let shift = if custom(a) { 0 } else { b.schema.saturating_sub(a.schema).clamp(0, 31) };
     let mut result = a.clone();
     result.counter_reset_hint = common_hint(a.counter_reset_hint, b.counter_reset_hint);
-    result.zero_threshold = a.zero_threshold.max(b.zero_threshold);
     result.zero_count += sign * b.zero_count;
     result.count += sign * b.count;
     result.sum += sign * b.sum;
@@ -157,6 +160,15 @@ pub(super) fn combine(
     (result.negative_spans, result.negative_buckets) =
         merge(&a.negative_spans, &a.negative_buckets, &b.negative_spans, &b.negative_buckets);
     Ok(result)
+}
+
+/// The same of histograms whose zero buckets or custom bounds differ.
+fn reconciled(a: &FloatHistogram, b: &FloatHistogram, add: bool) -> Result<FloatHistogram, String> {
+    let mut sum = HistogramSum::new(a);
+    let added = if add { sum.add(b) } else { sum.subtract(b) };
+    added.map_err(|error| format!("error combining histograms: {error}"))?;
+    let hint = common_hint(a.counter_reset_hint, b.counter_reset_hint);
+    Ok(FloatHistogram { counter_reset_hint: hint, ..sum.finish() })
 }
 
 /// Gauge wins; otherwise two different hints leave it unknown.

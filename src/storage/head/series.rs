@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU32;
 
 use super::blocks::Blocks;
 use super::buffer::{AppendBuffer, EncodedSamples};
-use crate::model::histogram_reset::mark_continuations;
+use crate::model::histogram_reset::{mark_continuations, unmark_continuations};
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, SeriesData};
 use crate::storage::window::{Day, Window};
@@ -251,6 +251,7 @@ fn read_histograms(arrived: &[HistogramPoint], out: &mut SeriesData) {
             out.histograms.push((*point).clone());
         }
     }
+    unmark_continuations(&mut out.histograms);
     mark_continuations(&mut out.histograms, &out.timestamps);
 }
 

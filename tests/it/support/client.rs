@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::Agent;
 
-use super::remote_write;
+use super::{otlp, remote_write};
 
 /// A client of one server.
 #[derive(Clone)]
@@ -89,6 +89,23 @@ impl Client {
     pub fn write_ok(&self, series: &[remote_write::TimeSeries]) {
         let answer = self.write(series).expect("an answer");
         assert_eq!(answer.status, 204, "{}", answer.body);
+    }
+
+    /// Writes series by remote write 2.0, start timestamps too, and panics unless they are
+    /// acknowledged.
+    pub fn write_2_ok(&self, series: &[remote_write::TimeSeries]) {
+        let body = remote_write::compress(&remote_write::encode_2(series));
+        let answer = self.post("/api/v1/write", &remote_write::HEADERS_2, &body);
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status, 204, "{}", answer.body);
+    }
+
+    /// Writes series by OTLP, start timestamps too, and panics unless they are acknowledged.
+    pub fn write_otlp_ok(&self, series: &[remote_write::TimeSeries]) {
+        let body = otlp::encode(series);
+        let answer = self.post("/api/v1/otlp/v1/metrics", &otlp::HEADERS, &body);
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.body);
     }
 
     /// The `data` of an API answer, or what the server said instead.

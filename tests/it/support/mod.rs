@@ -3,6 +3,7 @@
 pub mod airflow;
 pub mod client;
 pub mod memory;
+pub mod otlp;
 pub mod remote_write;
 pub mod server;
 pub mod sink;

@@ -1,4 +1,4 @@
-//! Remote write 1.0 messages, declared here by hand from the specification and encoded by prost, so
+//! Remote write messages, declared here by hand from the specification and encoded by prost, so
 //! that the server's own decoder is tested against somebody else's encoder.
 
 use prost::Message;
@@ -8,6 +8,13 @@ pub const HEADERS: [(&str, &str); 3] = [
     ("Content-Type", "application/x-protobuf"),
     ("Content-Encoding", "snappy"),
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
+];
+
+/// Headers of a remote write 2.0 request.
+pub const HEADERS_2: [(&str, &str); 3] = [
+    ("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"),
+    ("Content-Encoding", "snappy"),
+    ("X-Prometheus-Remote-Write-Version", "2.0.0"),
 ];
 
 #[derive(Clone, PartialEq, Message)]
@@ -62,6 +69,9 @@ pub struct Histogram {
     pub timestamp: i64,
     #[prost(double, repeated, tag = "16")]
     pub custom_values: Vec<f64>,
+    /// Only of remote write 2.0; 0 if unknown.
+    #[prost(int64, tag = "17")]
+    pub start_timestamp: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -86,6 +96,28 @@ pub struct Sample {
     pub value: f64,
     #[prost(int64, tag = "2")]
     pub timestamp: i64,
+    /// Only of remote write 2.0; 0 if unknown.
+    #[prost(int64, tag = "3")]
+    pub start_timestamp: i64,
+}
+
+/// Remote write 2.0: labels are numbers of symbols.
+#[derive(Clone, PartialEq, Message)]
+pub struct Request2 {
+    #[prost(string, repeated, tag = "4")]
+    pub symbols: Vec<String>,
+    #[prost(message, repeated, tag = "5")]
+    pub timeseries: Vec<TimeSeries2>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct TimeSeries2 {
+    #[prost(uint32, repeated, tag = "1")]
+    pub labels: Vec<u32>,
+    #[prost(message, repeated, tag = "2")]
+    pub samples: Vec<Sample>,
+    #[prost(message, repeated, tag = "3")]
+    pub histograms: Vec<Histogram>,
 }
 
 /// A series with its labels in the order given; samples are (milliseconds, value).
@@ -95,9 +127,35 @@ pub fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> TimeSeries {
             .iter()
             .map(|(n, v)| Label { name: (*n).into(), value: (*v).into() })
             .collect(),
-        samples: samples.iter().map(|&(timestamp, value)| Sample { value, timestamp }).collect(),
+        samples: samples.iter().map(|&(timestamp, value)| sample(timestamp, value)).collect(),
         histograms: Vec::new(),
     }
+}
+
+/// A sample without start timestamp.
+pub fn sample(timestamp: i64, value: f64) -> Sample {
+    Sample { value, timestamp, start_timestamp: 0 }
+}
+
+/// The protobuf message of remote write 2.0; series without samples may not be in it.
+pub fn encode_2(series: &[TimeSeries]) -> Vec<u8> {
+    let mut symbols = vec![String::new()];
+    let mut symbol = |text: &str| {
+        let known = symbols.iter().position(|symbol| symbol == text);
+        known.unwrap_or_else(|| {
+            symbols.push(text.to_owned());
+            symbols.len() - 1
+        }) as u32
+    };
+    let mut timeseries = Vec::new();
+    for TimeSeries { labels, samples, histograms } in series.iter().cloned() {
+        if samples.is_empty() && histograms.is_empty() {
+            continue;
+        }
+        let labels = labels.iter().flat_map(|label| [symbol(&label.name), symbol(&label.value)]);
+        timeseries.push(TimeSeries2 { labels: labels.collect(), samples, histograms });
+    }
+    Request2 { symbols, timeseries }.encode_to_vec()
 }
 
 /// The protobuf message.
