@@ -14,11 +14,10 @@ use super::partition::tables::WindowInfo;
 use super::partition::{Partition, View};
 use crate::model::SeriesData;
 
-/// Places for decoded columns, for each of [`KEPT_WINDOWS`] windows: one for every target of most
-/// selections.
-const KEPT_COLUMNS: usize = 512;
-/// Windows whose columns do not meet in the same places.
-const KEPT_WINDOWS: usize = 16;
+/// Most places for decoded columns.
+const KEPT_COLUMNS_MAX: usize = 8192;
+/// Most targets of a selection that have places of their own in each window.
+const KEPT_TARGETS_MAX: usize = 512;
 /// Memory of the columns a thread keeps, in bytes; usually the cache has them anyway.
 const KEPT_BYTES: usize = 8 << 20;
 
@@ -58,11 +57,10 @@ impl StoredWindow {
 }
 
 /// See the module. For the windows of one selection only.
-#[derive(Default)]
 pub(super) struct Scratch {
     /// By number of the window.
     windows: Vec<OpenWindow>,
-    /// Decoded columns; each has one place where it may be.
+    /// Decoded columns; each has one place where it may be. The length is a power of two.
     kept: Vec<KeptColumn>,
     /// Memory of those kept since there were none.
     kept_bytes: usize,
@@ -85,6 +83,18 @@ struct KeptColumn {
 }
 
 impl Scratch {
+    /// With places for what a selection of so many windows and series may meet.
+    pub(super) fn new(windows: usize, series: usize) -> Scratch {
+        let columns = windows.saturating_mul(series.min(KEPT_TARGETS_MAX));
+        let places = columns.clamp(1, KEPT_COLUMNS_MAX).next_power_of_two();
+        Scratch {
+            windows: Vec::new(),
+            kept: vec![KeptColumn::default(); places],
+            kept_bytes: 0,
+            piece: SeriesData::default(),
+        }
+    }
+
     fn open_window(&mut self, number: usize) -> &mut OpenWindow {
         if self.windows.len() <= number {
             self.windows.resize_with(number + 1, OpenWindow::default);
@@ -124,15 +134,12 @@ impl Scratch {
         column: Option<u32>,
     ) -> Result<&[i64], StorageError> {
         let Some(column) = column else { return Ok(&[]) };
-        let place = (number % KEPT_WINDOWS) * KEPT_COLUMNS + column as usize % KEPT_COLUMNS;
         if self.kept_bytes > KEPT_BYTES {
-            self.kept.clear();
+            self.kept.fill(KeptColumn::default());
             self.kept_bytes = 0;
         }
-        if self.kept.len() <= place {
-            let wanted = (place + 1).next_multiple_of(KEPT_COLUMNS);
-            self.kept.resize(wanted, KeptColumn::default());
-        }
+        // Odd, so that the columns of different windows do not meet in the same places.
+        let place = (column as usize).wrapping_add(number.wrapping_mul(389)) % self.kept.len();
         let kept = &mut self.kept[place];
         if kept.timestamps.is_none() || kept.of != (number, column) {
             let timestamps = cache.timestamps(window.partition(), window.info(), column)?;

@@ -325,7 +325,8 @@ impl SeriesSet for SelectedSet {
 
     fn read(&self, index: usize, out: &mut SeriesData) -> Result<(), SourceError> {
         out.clear();
-        let mut scratch = self.scratch.get_or_default().borrow_mut();
+        let fresh = || RefCell::new(Scratch::new(self.stored.len(), self.series.len()));
+        let mut scratch = self.scratch.get_or(fresh).borrow_mut();
         self.read_series(&self.series[index], &mut scratch, out).map_err(SourceError::from)?;
         forget_resets(&mut out.histograms);
         Ok(())

@@ -4,10 +4,12 @@
 //! Series are evaluated in parallel batches but always delivered in order, so that a result never
 //! depends on threads.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
+use thread_local::ThreadLocal;
 
 use crate::model::source::HistogramPoint;
 use crate::model::{Histogram, Labels, MatchOp, SeriesData, SeriesSet};
@@ -26,8 +28,12 @@ use super::rowmap::RowMap;
 use super::tally::Tally;
 use super::window::{RangeCall, RangeFunction, RangeRow, drop_stale};
 
-/// Series evaluated by one task: enough to pay for handing it to a thread.
+/// Most series evaluated by one task.
 const BATCH_ROWS: usize = 64;
+/// Samples and steps of one task, about: enough to pay for handing it to a thread.
+const BATCH_COST: i64 = 16 << 10;
+/// Distance of samples, in ms, by which their number is guessed.
+const TYPICAL_INTERVAL_MS: i64 = 15_000;
 /// Batches that each thread evaluates before their rows are delivered: a wave.
 const BATCHES_PER_THREAD: usize = 4;
 /// Most values in the rows of a wave (8 MB; there are two), so that queries of many steps stay
@@ -72,6 +78,9 @@ pub(crate) struct Pipeline {
     pub(crate) name_pinned: bool,
 }
 
+/// What each thread reads its series into.
+type Buffers = ThreadLocal<Cell<SeriesData>>;
+
 /// What one task brings besides its rows.
 #[derive(Default)]
 struct BatchReport {
@@ -108,9 +117,10 @@ impl Pipeline {
         let wave = (WAVE_VALUES / self.steps.max(1)).clamp(BATCH_ROWS, wave_max).min(self.len());
         let waves_samples = 2 * (wave * self.steps) as u64;
         context.budget.hold(waves_samples)?;
+        let buffers = Buffers::new();
         let (mut rows, mut ahead) = (Vec::new(), Vec::new());
         let mut first = 0;
-        let mut evaluated = self.evaluate(context, first..wave, &mut rows);
+        let mut evaluated = self.evaluate(context, first..wave, &buffers, &mut rows);
         while first < self.len() {
             context.budget.check()?;
             for report in evaluated? {
@@ -126,7 +136,7 @@ impl Pipeline {
             let (delivered, after) = both(
                 pool,
                 || rows.iter_mut().try_for_each(&mut take),
-                || self.evaluate(context, next, &mut ahead),
+                || self.evaluate(context, next, &buffers, &mut ahead),
             );
             delivered?;
             evaluated = after;
@@ -163,32 +173,53 @@ impl Pipeline {
         &self,
         context: &Context<'_>,
         series: Range<usize>,
+        buffers: &Buffers,
         rows: &mut Vec<Row>,
     ) -> Result<Vec<BatchReport>, QueryError> {
         rows.resize_with(series.len(), || Row::new(Labels::empty(), 0));
+        let batch_rows = self.batch_rows(context);
         let batch = |(number, rows): (usize, &mut [Row])| {
-            self.evaluate_batch(context, series.start + number * BATCH_ROWS, rows)
+            let buffer = buffers.get_or_default();
+            let mut data = buffer.take();
+            let report =
+                self.evaluate_batch(context, series.start + number * batch_rows, &mut data, rows);
+            buffer.set(data);
+            report
         };
         match context.pool {
-            Some(pool) if rows.len() > BATCH_ROWS => {
-                pool.install(|| rows.par_chunks_mut(BATCH_ROWS).enumerate().map(batch).collect())
+            Some(pool) if rows.len() > batch_rows => {
+                pool.install(|| rows.par_chunks_mut(batch_rows).enumerate().map(batch).collect())
             }
-            _ => rows.chunks_mut(BATCH_ROWS).enumerate().map(batch).collect(),
+            _ => rows.chunks_mut(batch_rows).enumerate().map(batch).collect(),
         }
+    }
+
+    /// How many series one task evaluates: the fewer, the longer they are.
+    fn batch_rows(&self, context: &Context<'_>) -> usize {
+        let (start, end) = match &self.base {
+            Base::Instant(reach, _) => reach.bounds(context.lookback_ms),
+            Base::Smoothed(reach, _) => {
+                reach.wide_bounds(context.lookback_ms, (0, context.lookback_ms))
+            }
+            Base::Range(_, call) => call.reach.wide_bounds(call.range, call.margins()),
+        };
+        let samples = end.saturating_sub(start) / TYPICAL_INTERVAL_MS;
+        let cost = samples.saturating_add(self.steps as i64).max(1);
+        (BATCH_COST / cost).clamp(1, BATCH_ROWS as i64) as usize
     }
 
     fn evaluate_batch(
         &self,
         context: &Context<'_>,
         first: usize,
+        data: &mut SeriesData,
         rows: &mut [Row],
     ) -> Result<BatchReport, QueryError> {
         let tally = context.budget.tallies().then(|| Tally::new(self.steps));
         let mut report = BatchReport { tally, ..BatchReport::default() };
-        let mut data = SeriesData::default();
         for (at, row) in rows.iter_mut().enumerate() {
             context.budget.check()?;
-            self.produce(context, first + at, &mut data, row, &mut report)?;
+            self.produce(context, first + at, data, row, &mut report)?;
         }
         context.budget.hold(report.read)?;
         context.budget.release(report.read);

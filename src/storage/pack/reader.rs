@@ -16,6 +16,8 @@ pub struct Pack {
     bytes: Bytes,
     /// Where the chunks begin in `bytes`.
     bodies: usize,
+    /// The first and the last series id; where most look-ups need not look at the entries.
+    ids: (u32, u32),
     entries: Vec<Entry>,
 }
 
@@ -45,11 +47,15 @@ impl Pack {
         let mut reader = ByteReader::new(content);
         let entries = Directory::read(&mut reader)?;
         let bodies_len = entries.last().map_or(0, |e| e.start as usize + e.length as usize);
-        if entries.is_empty() || reader.rest().len() != bodies_len {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return Err(CodecError::Corrupted("directory of a pack"));
+        };
+        if reader.rest().len() != bodies_len {
             return Err(CodecError::Corrupted("directory of a pack"));
         }
+        let ids = (first.series_id, last.series_id);
         let bodies = sealed::HEADER_BYTES + content.len() - bodies_len;
-        Ok(Pack { bytes, bodies, entries })
+        Ok(Pack { bytes, bodies, ids, entries })
     }
 
     /// Number of chunks; at least one.
@@ -66,7 +72,7 @@ impl Pack {
     /// The chunk of a series, if it is here.
     pub fn find(&self, series_id: u32) -> Option<ChunkRef<'_>> {
         // With an entry for every id its place is known; with gaps it is by so many before that.
-        let (first, last) = (self.entries[0].series_id, self.entries[self.len() - 1].series_id);
+        let (first, last) = self.ids;
         if !(first..=last).contains(&series_id) {
             return None;
         }
