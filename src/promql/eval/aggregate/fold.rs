@@ -177,7 +177,9 @@ impl Group {
             if *seen & FLOAT == 0 {
                 *seen |= FLOAT;
                 *sum = *value;
-            } else if *seen & RUNNING_MEAN == 0 {
+                continue;
+            }
+            if *seen & RUNNING_MEAN == 0 {
                 let added = kahan_add(*value, *sum, *compensation);
                 if !added.0.is_infinite() {
                     (*sum, *compensation) = added;
@@ -186,10 +188,10 @@ impl Group {
                 *seen |= RUNNING_MEAN;
                 let before = *count - 1.0;
                 (*mean, *compensation) = (*sum / before, *compensation / before);
-                add_to_mean(*value, *count, mean, compensation);
-            } else {
-                add_to_mean(*value, *count, mean, compensation);
             }
+            let weight = (*count - 1.0) / *count;
+            (*mean, *compensation) =
+                kahan_add(*value / *count, weight * *mean, weight * *compensation);
         }
     }
 
@@ -331,12 +333,6 @@ impl Group {
         }
         finished
     }
-}
-
-/// Adds a value, the `count`-th one, to a compensated running mean.
-fn add_to_mean(value: f64, count: f64, mean: &mut f64, compensation: &mut f64) {
-    let weight = (count - 1.0) / count;
-    (*mean, *compensation) = kahan_add(value / count, weight * *mean, weight * *compensation);
 }
 
 #[cfg(test)]
