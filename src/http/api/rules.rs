@@ -108,11 +108,13 @@ fn write_rule(out: &mut JsonWriter, rule: &Rule, with_alerts: bool) {
         write_texts(out, "labels", &spec.labels);
         write_texts(out, "annotations", annotations);
         out.key("alerts");
-        out.begin_array();
         if with_alerts {
+            out.begin_array();
             write_alerts(out, rule);
+            out.end_array();
+        } else {
+            out.null(); // as Prometheus has it: left out is not none
         }
-        out.end_array();
     } else {
         out.string_field("name", &spec.name);
         out.string_field("query", &spec.query);
