@@ -268,6 +268,10 @@ pub(super) fn yaml_float(text: &str) -> Option<f64> {
     if bare.eq_ignore_ascii_case(".inf") {
         return Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY });
     }
+    // Other words for them are texts there.
+    if !bare.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
+        return None;
+    }
     let hexadecimal =
         bare.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
     hexadecimal.map(|number| number as f64).or_else(|| text.replace('_', "").parse().ok())

@@ -204,14 +204,14 @@ impl Runner<'_> {
         let (expr, time) = (format!("{:?}", test.expr), DurationMs(test.at_ms));
         let start = format!("{}    expr: {expr}, time: {time},", self.name());
         let failed = |why: String| Some(Mismatch::words(format!("{start} err: {why}")));
-        let mut expected = match test.expected.iter().map(expected_sample).collect() {
-            Ok::<Vec<TestSample>, String>(expected) => expected,
-            Err(why) => return failed(why),
-        };
         let at = Timestamp(self.test.start_ms.saturating_add(test.at_ms));
         let clock = ManualClock::new(at);
         let mut got = match self.environment(store, &clock).query_text(&test.expr, at) {
             Ok(samples) => samples.into_iter().map(found_sample).collect::<Vec<_>>(),
+            Err(why) => return failed(why),
+        };
+        let mut expected = match test.expected.iter().map(expected_sample).collect() {
+            Ok::<Vec<TestSample>, String>(expected) => expected,
             Err(why) => return failed(why),
         };
         expected.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -242,7 +242,7 @@ fn expected_sample(raw: &RawSample) -> Result<TestSample, String> {
     let desc = parse_series_desc(&format!("{{}} {text}"));
     match desc.map_err(|error| format!("histogram {text:?}: {error}"))?.values.as_slice() {
         [SequenceValue::Histogram { histogram, .. }] => {
-            Ok(TestSample { labels, value: 0.0, histogram: histogram_text(histogram) })
+            Ok(TestSample { labels, value, histogram: histogram_text(histogram) })
         }
         _ => Err(format!("expected exactly one histogram, got {text:?}")),
     }
@@ -258,9 +258,29 @@ fn found_sample(sample: crate::promql::VectorSample) -> TestSample {
     }
 }
 
+/// As promtool compares: NaN equals nothing, and a number beside a histogram counts.
 fn is_same(a: &TestSample, b: &TestSample, fuzzy: bool) -> bool {
     let same_value = a.value == b.value
-        || (a.value.is_nan() && b.value.is_nan())
         || (fuzzy && [a.value.next_up(), a.value.next_down()].contains(&b.value));
     a.labels == b.labels && a.histogram == b.histogram && same_value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(value: f64, histogram: &str) -> TestSample {
+        TestSample { labels: Labels::empty(), value, histogram: histogram.to_owned() }
+    }
+
+    #[test]
+    fn samples_are_compared_as_promtool_does() {
+        let same = |a: f64, b: f64, fuzzy| is_same(&sample(a, ""), &sample(b, ""), fuzzy);
+        let sum = 0.1 + 0.2;
+        assert!(!same(0.3, sum, false) && same(0.3, sum, true) && same(sum, 0.3, true));
+        assert!(!same(f64::NAN, f64::NAN, false) && !same(f64::NAN, f64::NAN, true));
+        assert!(same(0.0, -0.0, false) && same(f64::INFINITY, f64::INFINITY, true));
+        assert!(is_same(&sample(0.0, "{{sum:1}}"), &sample(0.0, "{{sum:1}}"), false));
+        assert!(!is_same(&sample(1.0, "{{sum:1}}"), &sample(0.0, "{{sum:1}}"), false));
+    }
 }
