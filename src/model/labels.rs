@@ -134,13 +134,20 @@ impl Labels {
     /// Appends the packed form of the labels whose name (as bytes) `keep` accepts. Values are not
     /// looked at: this is what groups and matches series.
     pub fn pick(&self, out: &mut Vec<u8>, mut keep: impl FnMut(&[u8]) -> bool) {
+        let kept = self.packed_labels().filter(|(name, _)| keep(name));
+        kept.for_each(|(_, label)| out.extend_from_slice(label));
+    }
+
+    /// The labels in ascending order of name: the name, and the packed form of the label, to be put
+    /// into another set as it is.
+    pub fn packed_labels(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut list = &self.0[..];
-        while let Some((name, _, rest)) = split_canonical(list) {
-            if keep(name) {
-                out.extend_from_slice(&list[..list.len() - rest.len()]);
-            }
+        std::iter::from_fn(move || {
+            let (name, _, rest) = split_canonical(list)?;
+            let label = &list[..list.len() - rest.len()];
             list = rest;
-        }
+            Some((name, label))
+        })
     }
 
     /// Without the metric name.

@@ -8,17 +8,17 @@ use crate::model::labels::push_label;
 /// name. An empty value removes the label; `drop` is left out of `base`. What comes out may pass the
 /// limits of a label set.
 pub(super) fn merge(out: &mut Vec<u8>, base: &Labels, drop: &str, overrides: &[(&str, &str)]) {
-    let mut base = base.iter().filter(|(name, _)| *name != drop).peekable();
+    let mut base = base.packed_labels().filter(|(name, _)| *name != drop.as_bytes()).peekable();
     for (name, value) in overrides {
-        while let Some((other, text)) = base.next_if(|(other, _)| other < name) {
-            push_label(out, other, text);
+        while let Some((_, label)) = base.next_if(|(other, _)| *other < name.as_bytes()) {
+            out.extend_from_slice(label);
         }
-        base.next_if(|(other, _)| other == name);
+        base.next_if(|(other, _)| *other == name.as_bytes());
         if !value.is_empty() {
             push_label(out, name, value);
         }
     }
-    base.for_each(|(name, value)| push_label(out, name, value));
+    base.for_each(|(_, label)| out.extend_from_slice(label));
 }
 
 #[cfg(test)]
