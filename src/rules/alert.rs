@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
+use super::alert_map::{AlertMap, AlertPlace};
 use crate::model::{Alert, Annotations, Labels, Timestamp};
 
 /// How long a resolved alert is kept and sent again, in ms (as in Prometheus).
@@ -47,6 +48,24 @@ pub struct Candidate {
     /// What describes it.
     pub annotations: Annotations,
     /// The value; 0 for a histogram.
+    pub value: f64,
+    /// Labels of the element, where another one like it makes the same labels and texts as far as
+    /// they do not depend on anything else.
+    pub sample: Option<Labels>,
+    /// The alert with these labels, as [`AlertSet::known`] said.
+    pub known: Option<AlertPlace>,
+}
+
+/// What a sample gave before.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Where its alert is.
+    pub place: AlertPlace,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its texts.
+    pub annotations: Annotations,
+    /// The value they were made for.
     pub value: f64,
 }
 
@@ -209,7 +228,7 @@ pub type Telling<'a> = (&'a Labels, Option<AlertState>);
 /// The alerts of one rule.
 #[derive(Debug, Default)]
 pub struct AlertSet {
-    alerts: HashMap<Labels, ActiveAlert, FixedState>,
+    alerts: AlertMap,
     round: u32,
     /// Alerts that are gone while their series still tell of them.
     gone: Vec<(Labels, AlertState)>,
@@ -229,10 +248,10 @@ impl AlertSet {
         candidates: Vec<Candidate>,
         timing: &Timing,
     ) -> Result<(), String> {
-        refuse_twins(&candidates)?;
+        let places = self.places(&candidates)?;
         self.round = self.round.wrapping_add(1);
-        for candidate in candidates {
-            self.merge(ts.0, candidate);
+        for (candidate, place) in candidates.into_iter().zip(places) {
+            self.merge(ts.0, candidate, place);
         }
         let active = self.step(ts.0, timing);
         if timing.limit > 0 && active > timing.limit {
@@ -242,30 +261,79 @@ impl AlertSet {
         Ok(())
     }
 
-    /// Lets a candidate whose alert is known share its labels and texts, as far as they are equal:
-    /// every evaluation makes all of them anew.
+    /// What the sample with these labels gave the last time, unless it has to be made anew.
+    pub fn known(&self, sample: &Labels) -> Option<Known> {
+        let place = self.alerts.of_sample(sample)?;
+        let (labels, alert) = self.alerts.at(place)?;
+        let (labels, annotations) = (labels.clone(), alert.annotations.clone());
+        Some(Known { place, labels, annotations, value: alert.value })
+    }
+
+    /// Forgets what samples gave: the next evaluation makes all labels and texts anew.
+    pub fn forget_samples(&mut self) {
+        self.alerts.forget_samples();
+    }
+
+    /// Lets a candidate whose alert is known share its labels and texts, as far as they are equal.
     pub fn share(&self, candidate: &mut Candidate) {
-        let Some((labels, alert)) = self.alerts.get_key_value(&candidate.labels) else { return };
+        if candidate.known.is_none() {
+            candidate.known = self.alerts.find(&candidate.labels);
+        }
+        let Some((labels, alert)) = candidate.known.and_then(|at| self.alerts.at(at)) else {
+            return;
+        };
         candidate.labels = labels.clone();
         if alert.annotations == candidate.annotations {
             candidate.annotations = alert.annotations.clone();
         }
     }
 
-    fn merge(&mut self, ts: i64, candidate: Candidate) {
-        let Candidate { labels, annotations, value } = candidate;
-        match self.alerts.get_mut(&labels) {
-            Some(alert) if alert.state != AlertState::Inactive => {
+    /// Where the alerts of candidates are, as far as there are such.
+    fn places(&self, candidates: &[Candidate]) -> Result<Vec<Option<AlertPlace>>, String> {
+        let mut taken = vec![false; self.alerts.places()];
+        let mut new: HashSet<&Labels, FixedState> = HashSet::default();
+        let place = |candidate: &'_ Candidate| {
+            let is_its = |at: &AlertPlace| {
+                self.alerts.at(*at).is_some_and(|(labels, _)| *labels == candidate.labels)
+            };
+            let known = candidate.known.filter(is_its);
+            known.or_else(|| self.alerts.find(&candidate.labels))
+        };
+        let mut places = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            let place = place(candidate);
+            let is_twin = match place {
+                Some(at) => std::mem::replace(&mut taken[at as usize], true),
+                None => !new.insert(&candidate.labels),
+            };
+            if is_twin {
+                let why =
+                    "vector contains metrics with the same labelset after applying alert labels";
+                return Err(why.to_owned());
+            }
+            places.push(place);
+        }
+        Ok(places)
+    }
+
+    fn merge(&mut self, ts: i64, candidate: Candidate, place: Option<AlertPlace>) {
+        let Candidate { labels, annotations, value, sample, .. } = candidate;
+        let alert = place.and_then(|at| self.alerts.at_mut(at));
+        match alert.filter(|alert| alert.state != AlertState::Inactive) {
+            Some(alert) => {
                 alert.annotations = annotations;
                 alert.value = value;
                 alert.round = self.round;
             }
-            _ => {
+            None => {
                 let alert = ActiveAlert::new(annotations, value, ts, self.round);
                 if let Some(before) = self.alerts.insert(labels.clone(), alert) {
-                    self.gone.extend(before.told.map(|state| (labels, state)));
+                    self.gone.extend(before.told.map(|state| (labels.clone(), state)));
                 }
             }
+        }
+        if let Some(at) = place.or_else(|| self.alerts.find(&labels)) {
+            self.alerts.set_sample(at, sample);
         }
     }
 
@@ -288,9 +356,10 @@ impl AlertSet {
     }
 
     fn clear(&mut self) {
-        for (labels, alert) in self.alerts.drain() {
+        let alerts = std::mem::take(&mut self.alerts);
+        for (labels, alert) in alerts.iter() {
             self.gone.extend(alert.told.map(|state| (labels.clone(), state)));
-            self.forgotten.extend(alert.is_saved.then_some(labels));
+            self.forgotten.extend(alert.is_saved.then(|| labels.clone()));
         }
     }
 
@@ -304,7 +373,7 @@ impl AlertSet {
 
     /// The series that told of an alert and do so no more.
     pub fn end(&self, mut each: impl FnMut(Telling<'_>)) {
-        for (labels, alert) in &self.alerts {
+        for (labels, alert) in self.alerts.iter() {
             let is_active = alert.state != AlertState::Inactive;
             match alert.told {
                 Some(told) if !is_active => {
@@ -330,14 +399,15 @@ impl AlertSet {
     /// `alertstate` is replaced there: several of them may share one series.
     pub fn has_own_state_label(&self) -> bool {
         let is = |labels: &Labels| labels.get("alertstate").is_some();
-        self.alerts.keys().any(is) || self.gone.iter().any(|(labels, _)| is(labels))
+        self.alerts.iter().any(|(labels, _)| is(labels))
+            || self.gone.iter().any(|(labels, _)| is(labels))
     }
 
     /// Says that the series of [`AlertSet::tell`] and [`AlertSet::end`] are written; or, with
     /// `is_told` false, that none is written yet.
     pub fn told(&mut self, is_told: bool) {
         self.gone.clear();
-        for alert in self.alerts.values_mut() {
+        for (_, alert) in self.alerts.iter_mut() {
             let is_active = alert.state != AlertState::Inactive;
             alert.told = (is_active && is_told).then_some(alert.state);
         }
@@ -384,7 +454,7 @@ impl AlertSet {
 
     /// The worst state.
     pub fn state(&self) -> AlertState {
-        let states = self.alerts.values().map(|alert| alert.state);
+        let states = self.alerts.iter().map(|(_, alert)| alert.state);
         states.max().unwrap_or(AlertState::Inactive)
     }
 
@@ -395,7 +465,7 @@ impl AlertSet {
 
     /// Whether any is pending.
     pub fn has_pending(&self) -> bool {
-        self.alerts.values().any(|alert| alert.state == AlertState::Pending)
+        self.alerts.iter().any(|(_, alert)| alert.state == AlertState::Pending)
     }
 
     /// Puts an alert back that was kept.
@@ -405,7 +475,7 @@ impl AlertSet {
 
     /// Moves the time since when alerts are there: `at` gives it for those it knows better.
     pub fn move_active(&mut self, mut at: impl FnMut(&Labels, &ActiveAlert) -> Option<i64>) {
-        for (labels, alert) in &mut self.alerts {
+        for (labels, alert) in self.alerts.iter_mut() {
             if alert.state == AlertState::Inactive {
                 continue;
             }
@@ -419,7 +489,7 @@ impl AlertSet {
     /// Alerts that changed since [`AlertSet::saved`], by the bytes of their labels: to be kept, or,
     /// where [`AlertSet::get`] knows none, to be no longer kept.
     pub fn changed(&self) -> Vec<Labels> {
-        let gone = self.forgotten.iter().filter(|labels| !self.alerts.contains_key(*labels));
+        let gone = self.forgotten.iter().filter(|labels| self.alerts.find(labels).is_none());
         let changed = self.alerts.iter().filter(|(_, alert)| alert.is_changed);
         let all = gone.chain(changed.map(|(labels, _)| labels));
         let mut all: Vec<Labels> = all.cloned().collect();
@@ -437,7 +507,7 @@ impl AlertSet {
     /// Says that all changes are kept.
     pub fn saved(&mut self) {
         self.forgotten.clear();
-        for alert in self.alerts.values_mut() {
+        for (_, alert) in self.alerts.iter_mut() {
             alert.is_changed = false;
             alert.is_saved = true;
         }
@@ -446,6 +516,7 @@ impl AlertSet {
     /// Takes over the alerts of the rule that this one replaces, which has the same name and labels.
     pub fn take_over(&mut self, before: &mut AlertSet) {
         *self = std::mem::take(before);
+        self.forget_samples(); // the texts of the rule may be others
     }
 
     /// The series that tell of its alerts, for a rule that is no more.
@@ -455,18 +526,6 @@ impl AlertSet {
         {
             each((labels, Some(state)));
             each((labels, None));
-        }
-    }
-}
-
-fn refuse_twins(candidates: &[Candidate]) -> Result<(), String> {
-    let mut seen: HashSet<&Labels, FixedState> = HashSet::default();
-    seen.reserve(candidates.len());
-    match candidates.iter().all(|candidate| seen.insert(&candidate.labels)) {
-        true => Ok(()),
-        false => {
-            Err("vector contains metrics with the same labelset after applying alert labels"
-                .to_owned())
         }
     }
 }

@@ -13,7 +13,7 @@ fn one() -> Labels {
 
 fn candidate(labels: &Labels, value: f64) -> Candidate {
     let annotations = [("summary", format!("is {value}"))].into_iter().collect();
-    Candidate { labels: labels.clone(), annotations, value }
+    Candidate { labels: labels.clone(), annotations, value, sample: None, known: None }
 }
 
 /// One alert whose evaluations are written down as they come.
@@ -38,7 +38,7 @@ impl Life {
     }
 
     fn alert(&self) -> &ActiveAlert {
-        &self.set.alerts[&one()]
+        self.set.alerts.get(&one()).expect("it is there")
     }
 
     /// What is sent at `ts`: whether it is resolved by then, with its times.

@@ -5,7 +5,7 @@ use crate::model::Timestamp;
 use crate::promql::{PointValue, VectorSample};
 use crate::template::functions::prometheus::FUNCTIONS;
 use crate::template::{
-    Escaping, Host, QuerySample, RULE_VARIABLES, RuleData, Run, SampleValue, TemplateSet,
+    Escaping, Host, Needs, QuerySample, RULE_VARIABLES, RuleData, Run, SampleValue, TemplateSet,
 };
 
 use super::unit_test::histogram_text;
@@ -24,13 +24,15 @@ impl Templates for GoTemplates {
     fn compile(&self, name: &str, text: &str) -> Result<Box<dyn Template>, String> {
         let template = self.0.compile(name, text, &RULE_VARIABLES);
         let template = template.map_err(|error| error.to_string())?;
-        Ok(Box::new(Compiled { set: self.0.clone(), template }))
+        let needs = template.needs();
+        Ok(Box::new(Compiled { set: self.0.clone(), template, needs }))
     }
 }
 
 struct Compiled {
     set: TemplateSet,
     template: crate::template::Template,
+    needs: Needs,
 }
 
 impl Template for Compiled {
@@ -40,6 +42,10 @@ impl Template for Compiled {
         let run =
             Run { data: &dot, variables: &variables, host: &Lent(input), escaping: Escaping::Text };
         self.set.execute(&self.template, &run).map_err(|error| error.to_string())
+    }
+
+    fn needs(&self) -> Needs {
+        self.needs
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::model::{Alert, ManualClock, Sample, SeriesSource, WriteBatch, is_stale_nan};
 use crate::promql::{Engine, EngineOptions, Features};
-use crate::rules::alert::AlertState;
+use crate::rules::alert::{ActiveAlert, AlertState};
 use crate::rules::file::{ReadOptions, parse};
 use crate::rules::go_templates::GoTemplates;
 use crate::rules::metrics::RuleMetrics;
@@ -214,6 +214,58 @@ fn labels_override_and_empty_ones_are_removed() {
     let texts: Vec<_> = alert.annotations.iter().collect();
     assert_eq!(texts[1..], [("e", ""), ("n", "m")]);
     assert_eq!(texts[0], ("broken", "2"));
+}
+
+#[test]
+fn texts_are_made_anew_when_what_they_depend_on_has_changed() {
+    let world = World::new();
+    let text = one_rule(
+        "{alert: A, expr: m, labels: {own: x, size: '{{ if gt $value 9.0 }}big{{ else }}small{{ end }}'}, \
+         annotations: {l: '{{ $labels.own }}', v: '{{ $value }}', q: '{{ query \"n\" | first | value }}'}}",
+    );
+    let groups = groups(&text);
+    let expanded = |ts: i64| {
+        let before = groups[0].rules()[0].expansions.total.get();
+        world.run(&groups, [ts]);
+        let alerts = groups[0].rules()[0].alerts();
+        let firing = |(_, alert): &(&Labels, &ActiveAlert)| alert.state == AlertState::Firing;
+        let texts = |(labels, alert): (&Labels, &ActiveAlert)| {
+            let texts: Vec<&str> = alert.annotations.iter().map(|(_, text)| text).collect();
+            format!("{} {}", labels.value("size"), texts.join(" "))
+        };
+        let shown: Vec<String> = alerts.active().filter(firing).map(texts).collect();
+        (shown.join(", "), groups[0].rules()[0].expansions.total.get() - before)
+    };
+    world.write("m{own=\"a\"}", 0, 1.0);
+    world.write("n", 0, 7.0);
+    assert_eq!(expanded(0), ("small a 7 1".to_owned(), 4));
+    assert_eq!(expanded(MIN), ("small a 7 1".to_owned(), 1), "only the one that queries");
+    world.write("n", 2 * MIN, 8.0);
+    assert_eq!(expanded(2 * MIN), ("small a 8 1".to_owned(), 1));
+    world.write("m{own=\"a\"}", 3 * MIN, 2.0);
+    assert_eq!(expanded(3 * MIN), ("small a 8 2".to_owned(), 3), "all but that of labels");
+    world.write("m{own=\"a\"}", 4 * MIN, 10.0);
+    assert_eq!(expanded(4 * MIN).0, "big a 8 10");
+    // Another series, whose alert has the same labels.
+    world.write("m{own=\"a\"}", 5 * MIN, crate::model::stale_nan());
+    world.write("m{own=\"b\"}", 5 * MIN, 10.0);
+    assert_eq!(expanded(5 * MIN), ("big b 8 10".to_owned(), 4));
+    assert_eq!(expanded(6 * MIN), ("big b 8 10".to_owned(), 1));
+}
+
+#[test]
+fn a_reload_makes_texts_anew() {
+    let world = World::new();
+    world.write("m", 0, 1.0);
+    let with = |text: &str| one_rule(&format!("{{alert: A, expr: m, annotations: {{a: {text}}}}}"));
+    let before = groups(&with("one"));
+    world.run(&before, [0, MIN]);
+    let after =
+        change(&before, specs(&with("two")), Settings::default(), &world.kept, false).groups;
+    world.run(&after, [2 * MIN]);
+    let alerts = after[0].rules()[0].alerts();
+    let (_, alert) = alerts.active().next().expect("an alert");
+    assert_eq!((alert.annotations.get("a"), alert.active_at), (Some("two"), 0));
 }
 
 #[test]

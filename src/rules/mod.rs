@@ -10,6 +10,7 @@
 //! [`alert`] is the state machine, [`slot`] says when, [`manager`] runs all of them.
 
 pub mod alert;
+mod alert_map;
 pub mod file;
 pub mod go_templates;
 pub mod group;

@@ -1,5 +1,6 @@
 //! One rule with its state: evaluated by its group, looked at by the API.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,16 +8,17 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::alert::{AlertSet, Candidate, Timing};
+use super::alert::{AlertSet, Candidate, Known, Timing};
 use super::label_merge::merge;
 use super::output::{Output, push_alert_series};
 use super::recording::{SeriesLabels, record};
 use super::seams::{Environment, vector};
 use super::spec::{RuleKind, RuleSpec, Texts};
-use super::templates::TemplateInput;
+use super::templates::{TemplateInput, Text};
 use crate::model::labels::METRIC_NAME;
 use crate::model::{Annotations, Labels, LabelsBuilder, Timestamp};
 use crate::promql::{PointValue, VectorSample};
+use crate::template::Needs;
 use crate::url_text::query_escape;
 
 /// Elements of a result from which on their texts are expanded by several threads.
@@ -236,28 +238,38 @@ impl Rule {
         result: &[VectorSample],
         annotations: &Texts,
     ) -> Result<Vec<Candidate>, String> {
-        let make = |sample: &VectorSample| self.candidate(environment, ts, sample, annotations);
+        let texts = AlertTexts::new(&self.spec.labels, annotations);
+        let make = |(sample, known): (&VectorSample, &Option<Known>)| {
+            self.candidate(environment, ts, sample, known.as_ref(), &texts)
+        };
         let mut all = Vec::with_capacity(result.len());
         for part in result.chunks(CANDIDATES_PART) {
-            let mut made: Vec<Candidate> = match &environment.engine.options().pool {
-                Some(pool) if part.len() >= PARALLEL_MIN => {
-                    pool.install(|| part.par_iter().map(make).collect::<Result<_, _>>())?
-                }
-                _ => part.iter().map(make).collect::<Result<_, _>>()?,
+            let known: Vec<Option<Known>> = {
+                let own = lock(&self.alerts);
+                part.iter().map(|sample| own.known(&sample.labels)).collect()
             };
-            let known = lock(&self.alerts);
-            made.iter_mut().for_each(|candidate| known.share(candidate));
+            let mut made: Vec<Candidate> = match &environment.engine.options().pool {
+                Some(pool) if part.len() >= PARALLEL_MIN => pool
+                    .install(|| part.par_iter().zip(&known).map(make).collect::<Result<_, _>>())?,
+                _ => part.iter().zip(&known).map(make).collect::<Result<_, _>>()?,
+            };
+            let own = lock(&self.alerts);
+            let new = made.iter_mut().filter(|candidate| candidate.known.is_none());
+            new.for_each(|candidate| own.share(candidate));
             all.append(&mut made);
         }
         Ok(all)
     }
 
+    /// The alert of a sample; `known` is what the sample gave before, which is used again as far as
+    /// it cannot be other now.
     fn candidate(
         &self,
         environment: &Environment<'_>,
         ts: Timestamp,
         sample: &VectorSample,
-        annotations: &Texts,
+        known: Option<&Known>,
+        texts: &AlertTexts<'_>,
     ) -> Result<Candidate, String> {
         let input = TemplateInput {
             labels: &sample.labels,
@@ -267,42 +279,26 @@ impl Rule {
             query: &|text| environment.query_text(text, ts),
             data: OnceCell::new(),
         };
-        let own = self.expand(&self.spec.labels, &input);
-        let own = self.spec.labels.iter().zip(&own);
-        let mut overrides: Vec<(&str, &str)> = own
-            .map(|((name, _), text)| (&**name, &**text))
-            .filter(|(name, _)| *name != "alertname")
-            .collect();
-        overrides.push(("alertname", &self.spec.name));
-        overrides.sort_unstable();
-        let mut packed = Vec::with_capacity(sample.labels.as_packed().len() + 128);
-        merge(&mut packed, &sample.labels, METRIC_NAME, &overrides);
-        let labels = Labels::from_packed(&packed).map_err(|error| error.to_string())?;
-        let texts = self.expand(annotations, &input);
-        let names = annotations.iter().map(|(name, _)| name);
-        let annotations: Annotations = names.zip(&texts).collect();
-        let value = match sample.value {
-            PointValue::Float(value) => value,
-            PointValue::Histogram(_) => 0.0,
+        let (value, is_number) = match sample.value {
+            PointValue::Float(value) => (value, true),
+            PointValue::Histogram(_) => (0.0, false),
         };
-        Ok(Candidate { labels, annotations, value })
-    }
-
-    fn expand(&self, texts: &Texts, input: &TemplateInput<'_>) -> Vec<Arc<str>> {
-        let mut templates = 0;
-        let expanded = texts.iter().map(|(name, text)| {
-            templates += u64::from(!text.is_plain());
-            text.expand(input).unwrap_or_else(|instead| {
-                self.expansions.failed.inc();
-                lock(&self.failure).get_or_insert_with(|| format!("{name}: {instead}").into());
-                instead
-            })
-        });
-        let expanded = expanded.collect();
-        if templates > 0 {
-            self.expansions.total.add(templates);
-        }
-        expanded
+        let is_same = known.is_some_and(|known| known.value.to_bits() == value.to_bits());
+        let again = |needs: Needs| known.filter(|_| !needs.others && (!needs.value || is_same));
+        let mut expanding = Expanding { rule: self, input: &input, has_failed: false };
+        let known = again(texts.labels_need);
+        let labels = match known {
+            Some(known) => known.labels.clone(),
+            None => expanding.labels(&sample.labels)?,
+        };
+        let annotations = match again(texts.annotations_need) {
+            Some(known) => known.annotations.clone(),
+            None => expanding.annotations(texts.annotations, again),
+        };
+        // A failure is to be noticed in the next evaluation, too.
+        let is_kept = is_number && !expanding.has_failed;
+        let sample = is_kept.then(|| sample.labels.clone());
+        Ok(Candidate { labels, annotations, value, sample, known: known.map(|known| known.place) })
     }
 
     fn log_failure(&self) {
@@ -400,6 +396,78 @@ impl Rule {
         *lock(&self.series) = std::mem::take(&mut *lock(&before.series));
         *lock(&self.outcome) = before.outcome();
         self.is_restored.store(before.is_restored(), Ordering::Relaxed);
+    }
+}
+
+/// The texts of an alerting rule, and what they depend on.
+struct AlertTexts<'a> {
+    annotations: &'a Texts,
+    labels_need: Needs,
+    annotations_need: Needs,
+}
+
+impl<'a> AlertTexts<'a> {
+    fn new(labels: &Texts, annotations: &'a Texts) -> AlertTexts<'a> {
+        let needs = |texts: &Texts| {
+            texts.iter().fold(Needs::default(), |all, (_, text)| all.and(text.needs()))
+        };
+        let (labels_need, annotations_need) = (needs(labels), needs(annotations));
+        AlertTexts { annotations, labels_need, annotations_need }
+    }
+}
+
+/// The making of one alert's labels and texts.
+struct Expanding<'a> {
+    rule: &'a Rule,
+    input: &'a TemplateInput<'a>,
+    has_failed: bool,
+}
+
+impl<'a> Expanding<'a> {
+    fn text(&mut self, name: &str, text: &'a Text) -> Cow<'a, str> {
+        if !text.is_plain() {
+            self.rule.expansions.total.inc();
+        }
+        text.expand(self.input).unwrap_or_else(|instead| {
+            self.has_failed = true;
+            self.rule.expansions.failed.inc();
+            let failure = || format!("{name}: {instead}").into();
+            lock(&self.rule.failure).get_or_insert_with(failure);
+            instead.into()
+        })
+    }
+
+    /// The labels of the rule over those of the sample.
+    fn labels(&mut self, sample: &Labels) -> Result<Labels, String> {
+        let spec: &'a RuleSpec = &self.rule.spec;
+        let own = spec.labels.iter().map(|(name, text)| (&**name, self.text(name, text)));
+        let own: Vec<(&str, Cow<'_, str>)> = own.collect();
+        let own = own.iter().map(|(name, text)| (*name, &**text));
+        let mut overrides: Vec<(&str, &str)> =
+            own.filter(|(name, _)| *name != "alertname").collect();
+        overrides.push(("alertname", &spec.name));
+        overrides.sort_unstable();
+        let mut packed = Vec::with_capacity(sample.as_packed().len() + 128);
+        merge(&mut packed, sample, METRIC_NAME, &overrides);
+        Labels::from_packed(&packed).map_err(|error| error.to_string())
+    }
+
+    /// The texts that describe the alert; `again` gives those of before for a text that depends on
+    /// nothing that has changed.
+    fn annotations(
+        &mut self,
+        texts: &'a Texts,
+        again: impl Fn(Needs) -> Option<&'a Known>,
+    ) -> Annotations {
+        let text = |(name, text): &'a (Box<str>, Text)| {
+            let before = again(text.needs()).and_then(|known| known.annotations.get(name));
+            (&**name, before.map_or_else(|| self.text(name, text), Cow::Borrowed))
+        };
+        let annotations: Annotations = texts.iter().map(text).collect();
+        match again(Needs::default()) {
+            Some(known) if known.annotations == annotations => known.annotations.clone(),
+            _ => annotations,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The seam to the template engine: texts of labels and annotations, compiled once and expanded
 //! for each alert.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use super::seams::Externals;
 use crate::model::{Labels, Timestamp};
 use crate::promql::{PointValue, VectorSample};
-use crate::template::RuleData;
+use crate::template::{Needs, RuleData};
 
 /// Compiles templates.
 pub trait Templates: Send + Sync {
@@ -26,6 +27,11 @@ pub trait Template: Send + Sync {
     /// # Errors
     /// It cannot be expanded; says why.
     fn expand(&self, input: &TemplateInput<'_>) -> Result<String, String>;
+
+    /// What the text depends on besides the labels of the sample.
+    fn needs(&self) -> Needs {
+        Needs::ALL
+    }
 }
 
 /// What a template works with.
@@ -92,16 +98,25 @@ impl Text {
         matches!(self.form, Form::Plain)
     }
 
+    /// What it depends on besides the labels of the sample.
+    pub fn needs(&self) -> Needs {
+        match &self.form {
+            Form::Plain => Needs::default(),
+            Form::Template(template) => template.needs(),
+            Form::Broken(_) => Needs::ALL,
+        }
+    }
+
     /// The text for one alert. A failure stands in its place, so that the alert fires all the same.
     ///
     /// # Errors
     /// The text that stands in its place.
-    pub fn expand(&self, input: &TemplateInput<'_>) -> Result<Arc<str>, Arc<str>> {
-        let failed = |why: &str| Arc::from(format!("<error expanding template: {why}>"));
+    pub fn expand(&self, input: &TemplateInput<'_>) -> Result<Cow<'_, str>, String> {
+        let failed = |why: &str| format!("<error expanding template: {why}>");
         match &self.form {
-            Form::Plain => Ok(Arc::clone(&self.source)),
+            Form::Plain => Ok(Cow::Borrowed(&*self.source)),
             Form::Template(template) => {
-                template.expand(input).map(Into::into).map_err(|why| failed(&why))
+                template.expand(input).map(Cow::Owned).map_err(|why| failed(&why))
             }
             Form::Broken(why) => Err(failed(why)),
         }

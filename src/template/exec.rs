@@ -25,16 +25,17 @@ pub trait Lookup {
 ///
 /// # Errors
 /// [`TemplateError::Execute`].
-pub fn execute(
-    tree: &Tree,
-    lookup: &dyn Lookup,
+pub fn execute<'t>(
+    tree: &'t Tree,
+    lookup: &'t dyn Lookup,
     data: Value,
-    variables: &[(&str, Value)],
+    variables: &[(&'t str, Value)],
     call: Call<'_>,
     sink: Sink,
 ) -> Result<String, TemplateError> {
-    let mut vars: Vec<(String, Value)> = vec![("$".to_owned(), data.clone())];
-    vars.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    let mut vars: Vec<(&str, Value)> = Vec::with_capacity(variables.len() + 1);
+    vars.push(("$", data.clone()));
+    vars.extend_from_slice(variables);
     let mut state = State { lookup, call, sink, vars, tree, here: Part::Start, depth: 0 };
     state.list(&data, &tree.root).map_err(|e| *e)?;
     Ok(state.sink.into_string())
@@ -90,7 +91,7 @@ struct State<'t, 'c> {
     lookup: &'t dyn Lookup,
     call: Call<'c>,
     sink: Sink,
-    vars: Vec<(String, Value)>,
+    vars: Vec<(&'t str, Value)>,
     tree: &'t Tree,
     here: Part<'t>,
     depth: usize,
@@ -240,7 +241,7 @@ impl<'t> State<'t, '_> {
             Some(pipe) => self.pipe(dot, pipe)?,
             None => Value::Nil,
         };
-        let own = vec![("$".to_owned(), data.clone())];
+        let own = vec![("$", data.clone())];
         let outside = (std::mem::replace(&mut self.vars, own), self.tree);
         self.tree = tree;
         self.list(&data, &tree.root)?;
@@ -259,14 +260,14 @@ impl<'t> State<'t, '_> {
         for name in &pipe.variables {
             match pipe.is_assign {
                 true => self.assign(name, value.clone())?,
-                false => self.vars.push((name.clone(), value.clone())),
+                false => self.vars.push((name, value.clone())),
             }
         }
         Ok(value)
     }
 
     fn assign(&mut self, name: &str, value: Value) -> Fallible<()> {
-        match self.vars.iter_mut().rev().find(|(own, _)| own == name) {
+        match self.vars.iter_mut().rev().find(|(own, _)| *own == name) {
             Some((_, slot)) => {
                 *slot = value;
                 Ok(())
@@ -276,7 +277,7 @@ impl<'t> State<'t, '_> {
     }
 
     fn variable(&self, name: &str) -> Fallible<Value> {
-        match self.vars.iter().rev().find(|(own, _)| own == name) {
+        match self.vars.iter().rev().find(|(own, _)| *own == name) {
             Some((_, value)) => Ok(value.clone()),
             None => self.error(format!("undefined variable: {name}")),
         }

@@ -23,6 +23,7 @@ mod json;
 mod lexer;
 mod limits;
 mod literal;
+mod needs;
 mod parse;
 pub mod time;
 pub mod value;
@@ -40,6 +41,7 @@ pub use html::Escaping;
 use html::Sink;
 use limits::Budget;
 pub use limits::Limits;
+pub use needs::Needs;
 pub use value::Value;
 
 /// What an execution is given.
@@ -68,6 +70,13 @@ pub struct TemplateSet {
 pub struct Template {
     name: String,
     trees: HashMap<String, Arc<Tree>>,
+}
+
+impl Template {
+    /// What its result depends on, for a text of a rule that calls no templates of a set.
+    pub fn needs(&self) -> Needs {
+        Needs::of(self.trees.values().map(|tree| &**tree))
+    }
 }
 
 #[derive(Clone, Copy)]
