@@ -100,8 +100,10 @@ struct Sink(Notifier);
 impl AlertSink for Sink {
     fn send(&self, alerts: &[Alert]) {
         let alerts = prepared(&SenderOptions::default(), alerts).into_iter();
-        let alerts =
-            alerts.map(|alert| Incoming { alert: Arc::unwrap_or_clone(alert), timeout: false });
+        let alerts = alerts.map(|alert| {
+            let alert = Arc::unwrap_or_clone(alert);
+            Incoming { alert, timeout: false, is_repeated: true }
+        });
         let (refused, _) = self.0.receive(alerts);
         assert_eq!(refused, []);
     }

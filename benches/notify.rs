@@ -69,7 +69,7 @@ fn alert(n: usize, now: Timestamp) -> Incoming {
         ends_at: now.saturating_add(4 * INTERVAL_MS),
         generator_url: "http://prometheus.example.org/graph?g0.expr=up".into(),
     };
-    Incoming { alert, timeout: false }
+    Incoming { alert, timeout: false, is_repeated: true }
 }
 
 fn silence(n: usize) -> SilenceDraft {

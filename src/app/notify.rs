@@ -118,9 +118,10 @@ impl AlertSink for Sink {
             let options = self.options.read().unwrap_or_else(PoisonError::into_inner);
             prepared(&options, alerts)
         };
-        let alerts = alerts
-            .into_iter()
-            .map(|alert| Incoming { alert: Arc::unwrap_or_clone(alert), timeout: false });
+        let alerts = alerts.into_iter().map(|alert| {
+            let alert = Arc::unwrap_or_clone(alert);
+            Incoming { alert, timeout: false, is_repeated: true }
+        });
         // Rules send again what lasts, so nobody waits until it is stored.
         let (refused, _) = self.notifier.receive(alerts);
         if let Some((_, why)) = refused.first() {

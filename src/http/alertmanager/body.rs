@@ -113,7 +113,7 @@ pub(super) fn alerts(
             ends_at: ends,
             generator_url: generator_url.into(),
         };
-        good.push(Incoming { alert, timeout: ends_at.is_none() });
+        good.push(Incoming { alert, timeout: ends_at.is_none(), is_repeated: false });
     }
     Ok((good, bad))
 }

@@ -65,8 +65,7 @@ impl Entry {
     }
 
     /// Takes a newer report of the same alert over (`Alert.Merge` and the store of Alertmanager).
-    /// Whether anything but the times has changed.
-    pub(super) fn merge(&mut self, new: Incoming, now: Timestamp) -> bool {
+    pub(super) fn merge(&mut self, new: Incoming, now: Timestamp) -> Merged {
         let (mut starts_at, mut ends_at) = (new.alert.starts_at, new.alert.ends_at);
         let overlaps = (ends_at > self.starts_at && ends_at < self.ends_at)
             || (starts_at > self.starts_at && starts_at < self.ends_at);
@@ -82,9 +81,12 @@ impl Entry {
                 ends_at = ends_at.max(self.ends_at);
             }
         }
-        let changed = self.annotations != new.alert.annotations
-            || self.generator_url != new.alert.generator_url
-            || self.starts_at != starts_at;
+        let more = self.generator_url != new.alert.generator_url || self.starts_at != starts_at;
+        let merged = match self.annotations == new.alert.annotations {
+            _ if more => Merged::More,
+            true => Merged::Times,
+            false => Merged::Texts,
+        };
         // Also where they are equal: then sender and receiver share one copy.
         if self.labels == new.alert.labels {
             self.labels = new.alert.labels;
@@ -93,8 +95,19 @@ impl Entry {
         self.generator_url = new.alert.generator_url;
         (self.starts_at, self.ends_at) = (starts_at, ends_at);
         (self.updated_at, self.timeout) = (now, new.timeout);
-        changed
+        merged
     }
+}
+
+/// What a newer report of an alert has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Merged {
+    /// When it ends and was reported, at most.
+    Times,
+    /// Its texts, too.
+    Texts,
+    /// When it began or where it comes from.
+    More,
 }
 
 /// Alerts kept side by side: growing by one such block moves none of those that are there.

@@ -102,7 +102,7 @@ impl Machine {
 
     fn flush(&mut self, id: u64) {
         let Some(mut group) = self.groups.remove(&id) else { return };
-        group.flushed = true;
+        let was_flushed = std::mem::replace(&mut group.flushed, true);
         group.next_flush = self.now.saturating_add(group.timings.interval_ms);
         self.note_suppression(&mut group);
         let mut queue = Vec::new();
@@ -114,7 +114,10 @@ impl Machine {
             }
         }
         self.timers.insert((group.next_flush, id));
-        self.dirty.insert(Dirty::Group(id));
+        if !was_flushed {
+            // Later turns are not worth a write: see `Machine::space_turns`.
+            self.dirty.insert(Dirty::Group(id));
+        }
         self.groups.insert(id, group);
         queue.into_iter().for_each(|name| self.enqueue(id, &name));
         self.settle(id);

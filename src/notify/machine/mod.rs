@@ -39,7 +39,7 @@ use super::rows::{AlertRow, RowChanges, RowKey, encoded};
 use super::silence::Silences;
 use super::silence::index::SilenceIndex;
 use crate::model::{Alert, Labels, Timestamp};
-use alerts::{AlertId, Alerts, Entry};
+use alerts::{AlertId, Alerts, Entry, Merged};
 use backlog::Backlog;
 pub use flush::SUPPRESSION_NAMES;
 use group::Group;
@@ -49,7 +49,8 @@ use send::Target;
 /// Most alerts known at a time; each costs about a kilobyte.
 pub const ALERTS_MAX: usize = 1_000_000;
 /// How much the end of an alert may move before it is stored anew, in ms. Senders move it with each
-/// report; after a restart an alert that fired gets the resolve timeout anyway.
+/// report; after a restart an alert that fired gets the resolve timeout anyway. So new texts of an
+/// alert that is repeated are stored after this time at the latest, too.
 const ENDS_AT_DRIFT_MS: i64 = 3_600_000;
 /// Most rows, and most lines of the history, handed out at a time: a storm is written in parts, so
 /// that it is not in memory a second time as a whole.
@@ -64,6 +65,9 @@ pub struct Incoming {
     pub alert: Alert,
     /// Whether nobody has said when it ends, and `ends_at` is a guess.
     pub timeout: bool,
+    /// Whether its sender repeats it as long as it lasts and is not told that it is stored: the own
+    /// rules. Texts of theirs that hold a number change all the time.
+    pub is_repeated: bool,
 }
 
 /// Why an alert is not taken.
@@ -277,7 +281,12 @@ impl Machine {
     fn update(&mut self, id: AlertId, incoming: Incoming) {
         let now = self.now;
         let entry = self.alerts.get_mut(id).expect("BUG: found by its fingerprint");
-        let mut changed = entry.merge(incoming, now);
+        let is_repeated = incoming.is_repeated;
+        let mut changed = match entry.merge(incoming, now) {
+            Merged::Times => false,
+            Merged::Texts => !is_repeated,
+            Merged::More => true,
+        };
         let moved = (entry.ends_at.0 - entry.stored_ends_at.0).abs() > ENDS_AT_DRIFT_MS;
         let (was_resolved, fires) = (entry.resolved, entry.ends_at > now);
         self.next_end = self.next_end.min(entry.ends_at);

@@ -4,7 +4,7 @@
 //! have no route any more stay as long as somebody was told that an alert fires: they are told when
 //! it is resolved. What was known when the process ended comes back the same way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::alerts::Entry;
@@ -58,13 +58,37 @@ impl Machine {
             };
             faults.extend(read.err());
         }
+        // Groups of which it is not known whether a message arrived.
+        let mut open = BTreeSet::new();
         for (key, row) in logs {
-            let read = read(&row).and_then(|row| machine.restore_log(&key, row));
+            let read = read(&row).and_then(|row: LogRow| {
+                open.extend(key.group_number().filter(|_| row.sending).map(|(id, _)| id));
+                machine.restore_log(&key, row)
+            });
             faults.extend(read.err());
         }
         machine.rebuild_silences();
         machine.route_everything();
+        machine.space_turns(&open);
         (machine, faults)
+    }
+
+    /// Groups that had their first turn have one at once: when the last one was is not stored. But
+    /// who was told something last less than an interval ago is left alone until it is over.
+    fn space_turns(&mut self, open: &BTreeSet<u64>) {
+        let now = self.now;
+        let closed = |(id, group): &(&u64, &mut Group)| group.flushed && !open.contains(id);
+        for (id, group) in self.groups.iter_mut().filter(closed) {
+            let told_at = group.logs.iter().filter_map(|log| log.told_at).max();
+            let Some(told_at) = told_at else { continue };
+            let next = told_at.saturating_add(group.timings.interval_ms);
+            let next = next.min(now.saturating_add(group.timings.interval_ms));
+            if next > group.next_flush {
+                self.timers.remove(&(group.next_flush, *id));
+                group.next_flush = next;
+                self.timers.insert((next, *id));
+            }
+        }
     }
 
     fn restore_alert(&mut self, row: AlertRow) -> Result<(), String> {
@@ -84,7 +108,7 @@ impl Machine {
             ends_at,
             generator_url: row.generator_url.into(),
         };
-        let incoming = Incoming { alert, timeout: row.timeout };
+        let incoming = Incoming { alert, timeout: row.timeout, is_repeated: false };
         self.put_back(incoming, row.resolved, Timestamp(row.updated_at), Timestamp(row.ends_at));
         Ok(())
     }

@@ -232,7 +232,8 @@ impl World {
             ends_at,
             generator_url: "".into(),
         };
-        let known = self.machine.receive(Incoming { alert, timeout: false }, self.now);
+        let known =
+            self.machine.receive(Incoming { alert, timeout: false, is_repeated: false }, self.now);
         known.expect("there are few alerts");
         if fires {
             self.firing.insert(number)

@@ -44,7 +44,9 @@ impl Bench {
             ends_at: self.now.saturating_add(ends_in_s * 1000),
             generator_url: "".into(),
         };
-        self.machine.receive(Incoming { alert, timeout: false }, self.now).expect("taken");
+        self.machine
+            .receive(Incoming { alert, timeout: false, is_repeated: false }, self.now)
+            .expect("taken");
     }
 
     fn fire(&mut self, labels: &str) {
@@ -314,6 +316,53 @@ fn nothing_is_forgotten_over_a_restart() {
     assert_eq!(bench.told(300), []);
     bench.resolve("alertname=A");
     assert_eq!(bench.told(300), [told("a", Reason::AllResolved, 0, 1)]);
+}
+
+#[test]
+fn turns_that_tell_nothing_write_nothing_and_a_restart_keeps_the_interval() {
+    let mut bench = Bench::new(SIMPLE);
+    bench.fire("alertname=A host=1");
+    assert_eq!(bench.told(31), [told("a", Reason::First, 1, 0)]);
+    let rows = bench.rows.clone();
+    assert_eq!(bench.told(300), []);
+    assert_eq!(bench.rows, rows);
+    bench.fire("alertname=A host=2");
+    bench.pass(1);
+    bench.restart(SIMPLE, 60);
+    let more = |firing| [told("a", Reason::NewAlerts, firing, 0)];
+    assert_eq!(bench.told(0), more(2), "it was told long enough ago");
+    bench.fire("alertname=A host=3");
+    bench.pass(1);
+    bench.restart(SIMPLE, 60);
+    assert_eq!(bench.told(0), []);
+    assert_eq!(bench.told(200), []);
+    assert_eq!(bench.told(40), more(3));
+}
+
+#[test]
+fn new_texts_are_stored_at_once_unless_their_sender_repeats_them() {
+    let mut bench = Bench::new(SIMPLE);
+    let mut report = |summary: &str, ends_in_ms: i64, is_repeated| {
+        let alert = Alert {
+            labels: Labels::from_pairs([("alertname", "A")]).expect("valid"),
+            annotations: [("summary", summary)].into_iter().collect(),
+            starts_at: START,
+            ends_at: START.saturating_add(ends_in_ms),
+            generator_url: "".into(),
+        };
+        let incoming = Incoming { alert, timeout: false, is_repeated };
+        bench.machine.receive(incoming, START).expect("taken");
+        let rows = bench.machine.take_effects().rows;
+        let text = |(_, row): (RowKey, Option<Vec<u8>>)| String::from_utf8(row?).ok();
+        rows.into_iter().filter_map(text).any(|row| row.contains(summary))
+    };
+    assert!(report("one", 60_000, true));
+    assert!(!report("two", 60_000, true));
+    assert!(report("three", 60_000, false));
+    assert!(!report("three", 60_000, false));
+    assert!(report("four", 60_001 + ENDS_AT_DRIFT_MS, true), "not for ever");
+    let shown = bench.shown();
+    assert_eq!(shown[0].annotations.get("summary"), Some("four"));
 }
 
 #[test]

@@ -49,6 +49,7 @@ fn alert(name: &str, ends_in_s: i64) -> Incoming {
             generator_url: "".into(),
         },
         timeout: false,
+        is_repeated: false,
     }
 }
 
