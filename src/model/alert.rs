@@ -10,7 +10,7 @@ use super::{Labels, Timestamp};
 /// holds it.
 ///
 /// Packed: of each name and then its text the length (four bytes, little endian) and the bytes.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Annotations(Arc<[u8]>);
 
 impl Annotations {
@@ -49,6 +49,15 @@ impl Annotations {
         self.0.is_empty()
     }
 }
+
+impl PartialEq for Annotations {
+    /// Often both are one: an alert that is repeated has the texts it had.
+    fn eq(&self, other: &Annotations) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Eq for Annotations {}
 
 impl Default for Annotations {
     fn default() -> Annotations {

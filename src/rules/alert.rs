@@ -414,26 +414,26 @@ impl AlertSet {
     }
 
     /// Alerts to be sent at `ts`; they count as sent from now on.
-    pub fn take_due(&mut self, ts: Timestamp, resend_delay_ms: i64) -> Vec<Labels> {
-        let due = self.alerts.iter_mut().filter(|(_, alert)| alert.is_due(ts.0, resend_delay_ms));
-        due.map(|(labels, alert)| {
+    pub fn take_due(&mut self, ts: Timestamp, resend_delay_ms: i64) -> Vec<AlertPlace> {
+        let due = self.alerts.places_mut().filter(|(_, alert)| alert.is_due(ts.0, resend_delay_ms));
+        due.map(|(at, alert)| {
             // What was sent before is kept; a repetition is not worth a write.
             alert.is_changed |= alert.last_sent_at == NEVER;
             alert.last_sent_at = ts.0;
-            labels.clone()
+            at
         })
         .collect()
     }
 
-    /// The alert with these labels as it is sent. `valid_ms`: after which time it counts as
+    /// The alert at this place as it is sent. `valid_ms`: after which time it counts as
     /// resolved unless it is repeated.
     pub fn to_send(
         &self,
-        labels: &Labels,
+        place: AlertPlace,
         valid_ms: i64,
         generator_url: &Arc<str>,
     ) -> Option<Alert> {
-        let alert = self.alerts.get(labels)?;
+        let (labels, alert) = self.alerts.at(place)?;
         let ends_at = match alert.resolved_at {
             NEVER => alert.last_sent_at.saturating_add(valid_ms),
             resolved_at => resolved_at,

@@ -201,6 +201,12 @@ impl AlertMap {
         self.slots.0.iter().flatten().flatten().map(|slot| (&slot.labels, &slot.alert))
     }
 
+    /// All, by place, each with its place.
+    pub fn places_mut(&mut self) -> impl Iterator<Item = (AlertPlace, &mut ActiveAlert)> {
+        let all = (0..).zip(self.slots.0.iter_mut().flatten());
+        all.filter_map(|(at, slot)| Some((at, &mut slot.as_mut()?.alert)))
+    }
+
     /// All, by place.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Labels, &mut ActiveAlert)> {
         self.slots.0.iter_mut().flatten().flatten().map(|slot| (&slot.labels, &mut slot.alert))

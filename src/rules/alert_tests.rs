@@ -44,7 +44,7 @@ impl Life {
     /// What is sent at `ts`: whether it is resolved by then, with its times.
     fn sent(&mut self, ts: i64) -> Option<(bool, i64, i64)> {
         let due = self.set.take_due(Timestamp(ts), MIN);
-        let alert = self.set.to_send(due.first()?, 4 * MIN, &"url".into()).expect("it is due");
+        let alert = self.set.to_send(*due.first()?, 4 * MIN, &"url".into()).expect("it is due");
         Some((alert.is_resolved_at(Timestamp(ts)), alert.starts_at.0, alert.ends_at.0))
     }
 

@@ -319,7 +319,7 @@ impl Rule {
         for part in due.chunks(SEND_ALERTS_MAX) {
             let alerts: Vec<_> = {
                 let own = lock(&self.alerts);
-                part.iter().filter_map(|labels| own.to_send(labels, valid_ms, &url)).collect()
+                part.iter().filter_map(|at| own.to_send(*at, valid_ms, &url)).collect()
             };
             environment.alerts.send(&alerts);
         }
