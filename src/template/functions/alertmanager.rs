@@ -8,6 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE;
 
+use super::case::{lower, upper};
 use super::humanize::{humanize_duration, to_float};
 use super::title::{Others, title};
 use super::{Call, Function, Param, matches, replace_all, text_at};
@@ -20,8 +21,8 @@ const TIME: Param = Param::Of("time.Time");
 
 /// All of them.
 pub static FUNCTIONS: &[Function] = &[
-    one("toUpper", TEXT, |c, a| c.produced(text_at(a, 0).to_uppercase())),
-    one("toLower", TEXT, |c, a| c.produced(text_at(a, 0).to_lowercase())),
+    one("toUpper", TEXT, |c, a| c.produced(upper(text_at(a, 0)))),
+    one("toLower", TEXT, |c, a| c.produced(lower(text_at(a, 0)))),
     one("title", TEXT, |c, a| c.produced(title(text_at(a, 0), Others::Lowered))),
     one("trimSpace", TEXT, |c, a| c.produced(text_at(a, 0).trim().to_owned())),
     one("join", &[Param::Text, Param::Texts], join),
@@ -140,7 +141,9 @@ fn to_json(call: &mut Call<'_>, args: &[Value]) -> Result<Value, String> {
 }
 
 fn base64_decode(call: &mut Call<'_>, args: &[Value]) -> Result<Value, String> {
-    let bytes = BASE64_URL_SAFE.decode(text_at(args, 0)).map_err(|e| e.to_string())?;
+    // As Go passes over the ends of lines.
+    let text = text_at(args, 0).replace(['\r', '\n'], "");
+    let bytes = BASE64_URL_SAFE.decode(text).map_err(|e| e.to_string())?;
     call.produced(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -5,6 +5,7 @@
 
 pub mod alertmanager;
 pub mod builtin;
+mod case;
 mod html_text;
 pub mod humanize;
 pub mod prometheus;

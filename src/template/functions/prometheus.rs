@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use super::case::{lower, upper};
 use super::humanize::{four_digits, to_float, to_time};
 use super::humanize::{humanize, humanize_1024, humanize_duration, humanize_timestamp};
 use super::text_at;
@@ -34,8 +35,8 @@ pub static FUNCTIONS: &[Function] = &[
     one("externalURL", &[], |c, _| Ok(c.host.external_url().into())),
     one("pathPrefix", &[], |c, _| Ok(path_of(c.host.external_url()).into())),
     one("title", TEXT, |c, a| c.produced(title(text_at(a, 0), Others::Kept))),
-    one("toUpper", TEXT, |c, a| c.produced(text_at(a, 0).to_uppercase())),
-    one("toLower", TEXT, |c, a| c.produced(text_at(a, 0).to_lowercase())),
+    one("toUpper", TEXT, |c, a| c.produced(upper(text_at(a, 0)))),
+    one("toLower", TEXT, |c, a| c.produced(lower(text_at(a, 0)))),
     one("match", &[Param::Text, Param::Text], matches),
     one("reReplaceAll", &[Param::Text, Param::Text, Param::Text], replace_all),
     one("graphLink", TEXT, |c, a| link(c, text_at(a, 0), 0)),
