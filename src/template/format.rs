@@ -260,43 +260,60 @@ fn verb(out: &mut BoundedText, value: &Value, c: char, flags: Flags) -> Result<(
         Value::Float(n) => float_verb(out, value, *n, c, flags),
         Value::Text(text) | Value::Safe(_, text) => text_verb(out, value, text, c, flags),
         Value::Time(_) => bad_verb(out, value, c, flags),
+        Value::List(_) | Value::Map(_) | Value::Record(_) => composite(out, value, c, flags),
+    }
+}
+
+/// Lists, maps and records; with `%#v` as they would stand in a program.
+fn composite(
+    out: &mut BoundedText,
+    value: &Value,
+    c: char,
+    flags: Flags,
+) -> Result<(), LimitPassed> {
+    let (open, close) = match value {
+        _ if flags.sharp_v => ("{", "}"),
+        Value::List(_) => ("[", "]"),
+        Value::Map(_) => ("map[", "]"),
+        _ => ("{", "}"),
+    };
+    if flags.sharp_v {
+        out.push(value.type_name())?;
+    }
+    out.push(open)?;
+    let between = |out: &mut BoundedText, i: usize| match (i, flags.sharp_v) {
+        (0, _) => Ok(()),
+        (_, true) => out.push(", "),
+        (_, false) => out.push(" "),
+    };
+    match value {
         Value::List(list) => {
-            out.push("[")?;
             for (i, item) in list.items.iter().enumerate() {
-                if i > 0 {
-                    out.push(" ")?;
-                }
+                between(out, i)?;
                 verb(out, item, c, flags)?;
             }
-            out.push("]")
         }
         Value::Map(map) => {
-            out.push("map[")?;
             for (i, (name, item)) in map.entries.iter().enumerate() {
-                if i > 0 {
-                    out.push(" ")?;
-                }
+                between(out, i)?;
                 verb(out, &Value::Text(name.clone()), c, flags)?;
                 out.push(":")?;
                 verb(out, item, c, flags)?;
             }
-            out.push("]")
         }
         Value::Record(record) => {
-            out.push("{")?;
             for (i, (name, item)) in record.fields.iter().enumerate() {
-                if i > 0 {
-                    out.push(" ")?;
-                }
-                if flags.plus_v {
+                between(out, i)?;
+                if flags.plus_v || flags.sharp_v {
                     out.push(name)?;
                     out.push(":")?;
                 }
                 verb(out, item, c, flags)?;
             }
-            out.push("}")
         }
+        _ => {}
     }
+    out.push(close)
 }
 
 fn padded_text(out: &mut BoundedText, text: &str, flags: Flags) -> Result<(), LimitPassed> {

@@ -199,6 +199,10 @@ const NOTIFICATION: &[(&str, &str)] = &[
     ("{{ reReplaceAll \"(a)(b)?\" \"$1x$2-${1}$$\" \"abac\" }}", "b-a$-a$c"),
     ("{{ trimSpace \"  a \" }}{{ urlUnescape \"a%20b+c\" }}", "aa b c"),
     ("{{ base64encode \"a?>\" }} {{ base64decode \"YT8-\" }}", "YT8- a?>"),
+    ("{{ base64decode \"YT\\n8-\" }}", "a?>"),
+    ("{{ dict \"a\" 1 | printf \"%#v\" }}", "map[string]interface {}{\"a\":1}"),
+    ("{{ stringSlice \"a\" \"b\" | printf \"%#v\" }}", "[]string{\"a\", \"b\"}"),
+    ("{{ list 1 \"b\" | printf \"%#v %v\" 2 }}", "2 [1 b]"),
     (
         "{{ toJson (dict \"a\" (list 1 \"<\" 1.5 nil) \"b\" true) }}",
         "{\"a\":[1,\"\\u003c\",1.5,null],\"b\":true}",
