@@ -93,6 +93,14 @@ impl Blocks {
         }
     }
 
+    /// The first bytes of a chain: 60, or all when there are fewer.
+    pub fn first_bytes(&self, chain: &Chain) -> &[u8] {
+        match chain.len() {
+            0 => &[],
+            len => &self.block(chain.first)[LINK_BYTES..][..len.min(PAYLOAD_BYTES)],
+        }
+    }
+
     /// Gives the chain a further block.
     fn extend(&mut self, chain: &mut Chain) {
         let new = self.len;
@@ -137,6 +145,7 @@ mod tests {
             let mut bytes = Vec::new();
             blocks.read(chain, &mut bytes);
             assert_eq!(&bytes, expected);
+            assert_eq!(blocks.first_bytes(chain), &expected[..expected.len().min(PAYLOAD_BYTES)]);
             assert_eq!(chain.len(), expected.len());
         }
         assert!(blocks.heap_bytes() > chains.iter().map(|(chain, _)| chain.len()).sum());

@@ -9,6 +9,7 @@
 
 pub mod blocks;
 pub mod buffer;
+mod in_range;
 pub mod series;
 mod shard;
 mod slots;
@@ -22,6 +23,7 @@ use hashbrown::HashTable;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
+pub use self::in_range::InRange;
 use self::series::{
     EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, WindowCopy, WindowData,
 };
@@ -327,13 +329,8 @@ impl Head {
             let copy =
                 |(data, frozen): (&WindowData, _)| data.copy(shard.blocks(data.window, frozen));
             windows.extend(wanted().map(copy));
-            let stored = live.partition_day != i32::MIN;
-            Some(SeriesSnapshot {
-                series,
-                labels: live.labels.clone(),
-                windows,
-                stored: stored.then_some((Day(live.partition_day), live.partition_id)),
-            })
+            let (labels, stored) = (live.labels.clone(), live.stored());
+            Some(SeriesSnapshot { series, labels, windows, stored })
         };
         let mut made = Vec::with_capacity(usize::try_from(numbers.len()).unwrap_or(0));
         for (index, series) in numbers.iter().enumerate() {
