@@ -58,6 +58,10 @@ impl SeriesSource for Counters {
         Ok(Box::new(self.clone()))
     }
 
+    fn series(&self, _: &Selector<'_>) -> Result<Vec<Labels>, SourceError> {
+        Ok(Vec::new())
+    }
+
     fn label_names(&self, _: &Selector<'_>) -> Result<Vec<String>, SourceError> {
         Ok(Vec::new())
     }

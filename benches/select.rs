@@ -1,5 +1,5 @@
 //! Selecting and reading on the real store, from day files: matchers over an index of 100,000
-//! series, and the samples of 1,600 series over an hour at 15 s.
+//! series, the list of these series, and the samples of 1,600 series over an hour at 15 s.
 
 #[allow(dead_code)] // each bench uses its part
 mod support;
@@ -57,6 +57,7 @@ fn select(c: &mut Criterion) {
         });
     }
     group.finish();
+    list(c, &filled);
 
     let matchers = [name()];
     let (start, end) = (Timestamp(NOON - HOUR_MS), Timestamp(NOON));
@@ -75,6 +76,34 @@ fn select(c: &mut Criterion) {
             assert_eq!(read, samples);
         });
     });
+    group.finish();
+}
+
+/// Lists all series over ranges that cover their window or begin or end in it: from day files, and
+/// from the head once each has a further sample there.
+fn list(c: &mut Criterion, filled: &Filled) {
+    let source = filled.store.source();
+    let all: Vec<Labels> = (0..CPU_SERIES)
+        .map(cpu_series)
+        .chain((0..OTHER_SERIES).map(|n| host_series(n, METRICS)))
+        .collect();
+    let mut group = c.benchmark_group("list");
+    group.throughput(Throughput::Elements(all.len() as u64));
+    let matchers = [matcher("job", MatchOp::Equal, "node")];
+    let mut case = |what: &str, start: i64, end: i64, series: usize| {
+        let selector = Selector::new(&matchers, Timestamp(start), Timestamp(end));
+        let listed = || source.series(black_box(&selector)).expect("listed").len();
+        assert_eq!(listed(), series, "{what}");
+        group.bench_function(what, |b| b.iter(|| black_box(listed())));
+        group.bench_function(format!("{what}, names"), |b| {
+            b.iter(|| black_box(source.label_values("__name__", &selector).expect("listed").len()));
+        });
+    };
+    case("window covered", NOON - HOUR_MS, NOON, all.len());
+    case("window in part", NOON - 2 * STEP_MS, NOON, all.len());
+    case("window in part, few series", NOON - HOUR_MS, NOON - STEP_MS - 1, CPU_SERIES);
+    filled.write(&all, NOON, NOON + STEP_MS);
+    case("head", NOON - 2 * STEP_MS, NOON, all.len());
     group.finish();
 }
 

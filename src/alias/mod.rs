@@ -95,7 +95,7 @@ impl AliasSource {
             return Ok(named.iter().filter(has).map(|alias| alias.name.clone()).collect());
         }
         let mut names = Vec::new();
-        let mut planner = Planner::new(&*self.inner, selector, Box::new(Nothing));
+        let mut planner = Planner::listing(&*self.inner, selector, Vec::new());
         for alias in named {
             if !planner.plan(alias)?.is_empty() {
                 names.push(alias.name.clone());
@@ -107,7 +107,7 @@ impl AliasSource {
     /// Labels of the alias series a selector names.
     fn alias_labels(&self, selector: &Selector<'_>) -> Result<Vec<Labels>, SourceError> {
         let mut found = Vec::new();
-        let mut planner = Planner::new(&*self.inner, selector, Box::new(Nothing));
+        let mut planner = Planner::listing(&*self.inner, selector, Vec::new());
         for alias in self.asked(selector.matchers) {
             found.extend(planner.plan(alias)?.into_iter().map(|planned| planned.labels));
         }
@@ -134,6 +134,21 @@ impl SeriesSource for AliasSource {
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         let (start, end) = (selector.start.as_millis(), selector.end.as_millis());
         Ok(Box::new(AliasSet { sets: planner.into_sets(), entries, start, end }))
+    }
+
+    fn series(&self, selector: &Selector<'_>) -> Result<Vec<Labels>, SourceError> {
+        let mut found = self.inner.series(selector)?;
+        let asked = self.asked(selector.matchers);
+        if asked.is_empty() {
+            return Ok(found);
+        }
+        let mut planner = Planner::listing(&*self.inner, selector, found.clone());
+        for alias in asked {
+            found.extend(planner.plan(alias)?.into_iter().map(|planned| planned.labels));
+        }
+        found.sort();
+        found.dedup();
+        Ok(found)
     }
 
     fn label_names(&self, selector: &Selector<'_>) -> Result<Vec<String>, SourceError> {
@@ -165,24 +180,6 @@ fn united(stored: Vec<String>, more: impl Iterator<Item = String>) -> Vec<String
     }
     let all: BTreeSet<String> = stored.into_iter().chain(more).collect();
     all.into_iter().collect()
-}
-
-/// No series.
-struct Nothing;
-
-impl SeriesSet for Nothing {
-    fn len(&self) -> usize {
-        0
-    }
-
-    fn labels(&self, _index: usize) -> &Labels {
-        unreachable!("BUG: there is no series to have labels")
-    }
-
-    fn read(&self, _index: usize, out: &mut SeriesData) -> Result<(), SourceError> {
-        out.clear();
-        Ok(())
-    }
 }
 
 /// Stored series and those of aliases, sorted by labels.

@@ -53,6 +53,8 @@ pub(super) struct Planned {
 pub(super) struct Planner<'a> {
     inner: &'a dyn SeriesSource,
     selector: &'a Selector<'a>,
+    /// Whether labels are all that is wanted: then the sets hold no samples.
+    lists: bool,
     sets: Vec<Box<dyn SeriesSet>>,
     owners: Option<HashMap<Labels, Labels>>,
     /// Of the stored series those that have the name of an alias, by that name.
@@ -73,7 +75,24 @@ impl<'a> Planner<'a> {
                 own.entry(name.as_str()).or_default().push(index);
             }
         }
-        Planner { inner, selector, sets: vec![stored], owners: None, own }
+        Planner { inner, selector, lists: false, sets: vec![stored], owners: None, own }
+    }
+
+    /// A planner for what only lists series; `stored` are the labels of what the selector lists
+    /// without aliases.
+    pub(super) fn listing(
+        inner: &'a dyn SeriesSource,
+        selector: &'a Selector<'a>,
+        stored: Vec<Labels>,
+    ) -> Planner<'a> {
+        Planner { lists: true, ..Planner::new(inner, selector, Box::new(Listed(stored))) }
+    }
+
+    fn find(&self, selector: &Selector<'_>) -> Result<Box<dyn SeriesSet>, SourceError> {
+        match self.lists {
+            true => Ok(Box::new(Listed(self.inner.series(selector)?))),
+            false => self.inner.select(selector),
+        }
     }
 
     /// The selected sets.
@@ -120,7 +139,7 @@ impl<'a> Planner<'a> {
             return Ok(());
         };
         let start = self.selector.start.saturating_sub(extension(alias, source));
-        let set = self.inner.select(&Selector { matchers: &matchers, start, ..*self.selector })?;
+        let set = self.find(&Selector { matchers: &matchers, start, ..*self.selector })?;
         if set.is_empty() {
             return Ok(());
         }
@@ -184,6 +203,23 @@ impl<'a> Planner<'a> {
             .chain(owner.into_iter().flat_map(Labels::iter))
             .chain([(METRIC_NAME, alias.name.as_str()), ("quantile", quantile)]);
         Labels::from_pairs(pairs).ok()
+    }
+}
+
+/// Series of which only the labels are known.
+struct Listed(Vec<Labels>);
+
+impl SeriesSet for Listed {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        &self.0[index]
+    }
+
+    fn read(&self, _index: usize, _out: &mut SeriesData) -> Result<(), SourceError> {
+        unreachable!("BUG: what only lists series reads none")
     }
 }
 

@@ -254,6 +254,22 @@ fn values_of_labels_show_aliases() {
 }
 
 #[test]
+fn what_is_listed_is_what_is_selected() {
+    let store = Aliased::holding(HOUR);
+    let patterns = ["af_agg_.*", "airflow_dag_status|airflow_dag_runs", "airflow_.*", "up", "none"];
+    for pattern in patterns {
+        let matchers = [Matcher::new(MatchOp::Regex, METRIC_NAME, pattern).expect("valid")];
+        for (start, end) in [(0, 3_600_000), (3_500_000, i64::MAX), (i64::MIN, -1)] {
+            let selector = Selector::new(&matchers, Timestamp(start), Timestamp(end));
+            let set = store.source.select(&selector).expect("in memory");
+            let selected: Vec<Labels> = (0..set.len()).map(|i| set.labels(i).clone()).collect();
+            assert_eq!(store.source.series(&selector).expect("in memory"), selected, "{pattern}");
+            assert_eq!(selected.is_empty(), pattern == "none" || end < 0, "{pattern}");
+        }
+    }
+}
+
+#[test]
 fn a_whole_range_of_a_sum_has_no_false_growth() {
     // One of two series begins late and one is missing for a while: the sum never falls.
     let mut store = Aliased::new();

@@ -100,6 +100,11 @@ pub trait SeriesSource: Send + Sync {
     /// The series that match and may have samples in the range.
     fn select(&self, selector: &Selector<'_>) -> Result<Box<dyn SeriesSet>, SourceError>;
 
+    /// Labels of the matching series with samples in the range, sorted as in a [`SeriesSet`], each
+    /// once. For this and the next two a source that keeps samples in pieces may count a piece whole,
+    /// from its first to its last sample.
+    fn series(&self, selector: &Selector<'_>) -> Result<Vec<Labels>, SourceError>;
+
     /// Names of labels on matching series with samples in the range, sorted, each once.
     fn label_names(&self, selector: &Selector<'_>) -> Result<Vec<String>, SourceError>;
 

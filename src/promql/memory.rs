@@ -79,6 +79,10 @@ impl SeriesSource for MemorySource {
         Ok(Box::new(MemorySet { series, start, end }))
     }
 
+    fn series(&self, selector: &Selector<'_>) -> Result<Vec<Labels>, SourceError> {
+        Ok(self.matching(selector).map(|(labels, _)| labels.clone()).collect())
+    }
+
     fn label_names(&self, selector: &Selector<'_>) -> Result<Vec<String>, SourceError> {
         let names: BTreeSet<&str> =
             self.matching(selector).flat_map(|(labels, _)| labels.iter().map(|(n, _)| n)).collect();
@@ -178,5 +182,7 @@ mod tests {
         assert_eq!(source.label_values("x", &selector).expect("answers"), ["a", "b"]);
         let late = Selector { start: Timestamp(3000), end: Timestamp::MAX, ..selector };
         assert!(source.select(&late).expect("answers").is_empty());
+        assert!(source.series(&late).expect("answers").is_empty());
+        assert_eq!(source.series(&selector).expect("answers").len(), 2);
     }
 }

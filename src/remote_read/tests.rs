@@ -81,6 +81,10 @@ impl SeriesSource for Source {
         Ok(Box::new(Set(series.map(|(l, data)| (l.clone(), cut(data, selector))).collect())))
     }
 
+    fn series(&self, _: &Selector<'_>) -> Result<Vec<Labels>, SourceError> {
+        Err(SourceError::Unavailable("not asked by remote read".into()))
+    }
+
     fn label_names(&self, _: &Selector<'_>) -> Result<Vec<String>, SourceError> {
         Err(SourceError::Unavailable("not asked by remote read".into()))
     }

@@ -67,7 +67,7 @@ impl<'a> Appender<'a> {
     /// too many.
     pub fn get_or_create(&self, wanted: &[Labels]) -> Vec<u32> {
         let done = self.inner.head.get_or_create(wanted, self.series_max());
-        self.inner.metrics.created_series.fetch_add(done.created, Ordering::Relaxed);
+        self.inner.metrics.created_series.fetch_add(done.created.len() as u64, Ordering::Relaxed);
         done.numbers
     }
 

@@ -6,7 +6,7 @@
 //!
 //! The way of a sample: [`append`] puts it into the [`head`] and the [`journal`]; when its window is
 //! over, [`flush`] writes it as part of a [`chunk`] in a [`pack`] of its day's [`partition`];
-//! [`select`] reads both; [`retention`] removes the day. After a crash [`recover`] reads the
+//! [`select`] reads both, and [`list`] tells what is there; [`retention`] removes the day. After a crash [`recover`] reads the
 //! journals back.
 
 pub mod append;
@@ -21,6 +21,7 @@ mod flush;
 pub mod head;
 pub mod index;
 pub mod journal;
+mod list;
 mod merge;
 pub mod metrics;
 mod notify_state;
@@ -34,6 +35,7 @@ mod scratch;
 mod select;
 mod stats;
 pub mod store;
+mod stored_range;
 pub mod window;
 
 pub use append::{Appender, BatchSeries};

@@ -16,8 +16,8 @@ use rayon::prelude::*;
 
 use super::data_dir::DataDir;
 use super::error::StorageError;
-use super::head::Head;
 use super::head::series::NO_SERIES;
+use super::head::{CreatedSeries, Head};
 use super::journal::ClosedFile;
 use super::journal::file::{BLOCK_BYTES_MAX, JournalFile};
 use super::journal::record::{self, Record, SamplesRecord};
@@ -287,20 +287,20 @@ impl Replay<'_> {
         let Decoded { declared, samples, bytes } = decoded;
         let declared: Vec<(u32, &[u8])> =
             declared.into_iter().map(|(number, range)| (number, &bytes[range])).collect();
-        self.declare(&declared)?;
-        self.append(samples)
+        let (head, created) = (self.head, self.declare(&declared)?);
+        rayon::join(|| head.index_created(&created), || self.append(samples)).1
     }
 
-    /// Notes the head's numbers of series, created where they are new.
-    fn declare(&mut self, declared: &[(u32, &[u8])]) -> Result<(), ReplayError> {
+    /// Notes the head's numbers of series, created where they are new. Those are to be indexed.
+    fn declare(&mut self, declared: &[(u32, &[u8])]) -> Result<CreatedSeries, ReplayError> {
         if declared.iter().any(|(number, _)| *number > SERIES_NUMBER_MAX) {
             return Err(ReplayError::Corrupted("a series number is out of range"));
         }
         let found: Result<Vec<_>, _> =
             declared.par_chunks(DECLARED_TOGETHER).map(|some| self.find(some)).collect();
         let (found, new): (Vec<Vec<u32>>, Vec<Vec<Labels>>) = found?.into_iter().unzip();
-        let created = self.head.get_or_create(&new.concat(), usize::MAX).numbers;
-        let mut created = created.into_iter();
+        let done = self.head.get_or_create_unindexed(&new.concat());
+        let mut created = done.numbers.iter().copied();
         for ((number, _), known) in declared.iter().zip(found.into_iter().flatten()) {
             let series = if known == NO_SERIES { created.next() } else { Some(known) };
             let series = series.filter(|series| *series != NO_SERIES);
@@ -310,7 +310,7 @@ impl Replay<'_> {
             }
             self.series[index] = series.ok_or(ReplayError::Corrupted("it has too many series"))?;
         }
-        Ok(())
+        Ok(done)
     }
 
     /// The head's number of each series, and the labels of those it does not have yet.

@@ -5,7 +5,7 @@
 //! held while it runs.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use roaring::RoaringBitmap;
@@ -111,7 +111,7 @@ impl Inner {
     }
 
     /// The partitions with flushed windows in the range, and what of them is visible now.
-    fn views(
+    pub(super) fn views(
         &self,
         start: i64,
         end: i64,
@@ -145,51 +145,6 @@ impl Inner {
         }
         Ok(found.into_iter().filter(|(_, exemplars)| !exemplars.is_empty()).collect())
     }
-
-    fn names(&self, selector: &Selector<'_>) -> Result<BTreeSet<String>, StorageError> {
-        let all = selector.matchers.is_empty();
-        let live = self.head.matching(selector)?;
-        let mut names: BTreeSet<String> =
-            self.head.index().names((!all).then_some(&live)).into_iter().collect();
-        for (partition, _) in self.views(selector.start.0, selector.end.0)? {
-            let reader = partition.reader()?;
-            if all {
-                names.extend(reader.names(None, selector.interrupt)?);
-            } else {
-                let within = resolve(&reader, selector.matchers, selector.interrupt)?;
-                names.extend(reader.names(Some(&within), selector.interrupt)?);
-            }
-        }
-        Ok(names)
-    }
-
-    fn values(
-        &self,
-        name: &str,
-        selector: &Selector<'_>,
-    ) -> Result<BTreeSet<String>, StorageError> {
-        let all = selector.matchers.is_empty();
-        let live = self.head.matching(selector)?;
-        let mut values: BTreeSet<String> =
-            self.head.index().values(name, (!all).then_some(&live)).into_iter().collect();
-        for (partition, _) in self.views(selector.start.0, selector.end.0)? {
-            let reader = partition.reader()?;
-            let within = match all {
-                true => RoaringBitmap::new(),
-                false => resolve(&reader, selector.matchers, selector.interrupt)?,
-            };
-            let mut seen = 0;
-            reader.for_each_value(name, "", &mut |value, posting| {
-                selector.interrupt.check_at(seen)?;
-                seen += 1;
-                if all || !posting()?.is_disjoint(&within) {
-                    values.insert(value.to_owned());
-                }
-                Ok(())
-            })?;
-        }
-        Ok(values)
-    }
 }
 
 impl SeriesSource for Inner {
@@ -197,8 +152,12 @@ impl SeriesSource for Inner {
         Ok(Box::new(Inner::select(self, selector)?))
     }
 
+    fn series(&self, selector: &Selector<'_>) -> Result<Vec<Labels>, SourceError> {
+        Ok(self.list_series(selector)?)
+    }
+
     fn label_names(&self, selector: &Selector<'_>) -> Result<Vec<String>, SourceError> {
-        Ok(self.names(selector)?.into_iter().collect())
+        Ok(self.list_names(selector)?)
     }
 
     fn label_values(
@@ -206,7 +165,7 @@ impl SeriesSource for Inner {
         name: &str,
         selector: &Selector<'_>,
     ) -> Result<Vec<String>, SourceError> {
-        Ok(self.values(name, selector)?.into_iter().collect())
+        Ok(self.list_values(name, selector)?)
     }
 }
 

@@ -11,6 +11,7 @@ mod crash_backend;
 mod crash_kill;
 mod full_disk;
 mod http_api;
+mod listing;
 mod newest_series;
 mod promql_scripts;
 mod queries;

@@ -2,8 +2,6 @@
 
 use axum::extract::State;
 
-use crate::model::{Labels, Selector};
-
 use super::super::answer::Answer;
 use super::super::error::ApiError;
 use super::super::json::results::write_labels;
@@ -20,7 +18,7 @@ pub async fn series(State(state): State<HttpState>, params: Params) -> Result<An
     state
         .run_read(move |state, interrupt| {
             let found = union(&scope.selectors(interrupt), |selector| {
-                label_sets(state, selector, scope.limit)
+                Ok(state.source().series(selector)?)
             })?;
             scope.answer(found, interrupt, write_labels)
         })
@@ -33,20 +31,4 @@ fn name_match(error: ApiError) -> ApiError {
         return error;
     }
     ApiError::parameter("match[]", error.message)
-}
-
-/// The label sets a selector finds, in order; one more than `limit`, so that cutting is noticed.
-fn label_sets(
-    state: &HttpState,
-    selector: &Selector<'_>,
-    limit: Option<usize>,
-) -> Result<Vec<Labels>, ApiError> {
-    let set = state.source().select(selector)?;
-    let wanted = limit.map_or(set.len(), |limit| set.len().min(limit.saturating_add(1)));
-    (0..wanted)
-        .map(|index| {
-            selector.interrupt.check_at(index)?;
-            Ok(set.labels(index).clone())
-        })
-        .collect()
 }

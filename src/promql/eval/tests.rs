@@ -382,6 +382,10 @@ impl SeriesSource for Crowd {
         Ok(Box::new(Crowd(self.0, self.1.clone())))
     }
 
+    fn series(&self, _: &Selector<'_>) -> Result<Vec<Labels>, SourceError> {
+        Ok(Vec::new())
+    }
+
     fn label_names(&self, _: &Selector<'_>) -> Result<Vec<String>, SourceError> {
         Ok(Vec::new())
     }

@@ -130,6 +130,10 @@ impl SeriesSource for TestStore {
         self.read().memory.select(selector)
     }
 
+    fn series(&self, selector: &Selector<'_>) -> Result<Vec<Labels>, SourceError> {
+        self.read().memory.series(selector)
+    }
+
     fn label_names(&self, selector: &Selector<'_>) -> Result<Vec<String>, SourceError> {
         self.read().memory.label_names(selector)
     }

@@ -119,9 +119,28 @@ fn decode_parts(
     reader.expect_end("end of a chunk")
 }
 
+/// The timestamps of the histograms in a chunk of `floats` floats: strictly ascending ms.
+///
+/// # Errors
+/// Bytes that [`encode`] does not write for that many floats.
+pub fn histogram_times(bytes: &[u8], parts: Parts, floats: usize) -> Result<Vec<i64>, CodecError> {
+    if !parts.has_histograms() {
+        return Ok(Vec::new());
+    }
+    let mut reader = ByteReader::new(bytes);
+    let length = reader.count(bytes.len(), "bytes of a value column")?;
+    reader.bytes(length, "value column")?;
+    if parts.has_starts() {
+        ints::decode(&mut reader, floats, &mut Vec::new())?;
+    }
+    histograms::read_times(&mut reader)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::histogram::{Histogram, IntHistogram};
+    use crate::model::source::HistogramPoint;
 
     fn floats(starts: &[i64]) -> SeriesData {
         SeriesData {
@@ -148,6 +167,28 @@ mod tests {
         assert_eq!(out.start_timestamps, [0, 0, 0, 5, 5, 25, 0, 0, 0]);
         assert_eq!(out.timestamps.len(), 9);
         assert_eq!(out.values.len(), 9);
+    }
+
+    #[test]
+    fn times_of_histograms_are_found_behind_what_comes_before_them() {
+        let point = |timestamp| HistogramPoint {
+            timestamp,
+            start_timestamp: 0,
+            histogram: Histogram::Int(IntHistogram::default()),
+        };
+        let alone = SeriesData { histograms: vec![point(5)], ..SeriesData::default() };
+        let beside = |starts: &[i64]| SeriesData {
+            histograms: vec![point(15), point(25)],
+            ..floats(starts)
+        };
+        let cases = [(alone, &[5][..]), (beside(&[]), &[15, 25]), (beside(&[1, 2, 4]), &[15, 25])];
+        for (data, times) in cases {
+            let mut bytes = Vec::new();
+            let parts = encode(&data, &mut bytes).unwrap();
+            assert_eq!(histogram_times(&bytes, parts, data.values.len()).unwrap(), times);
+            assert!(histogram_times(&bytes[..1], parts, data.values.len()).is_err());
+        }
+        assert!(histogram_times(&[], Parts::FLOATS, 3).unwrap().is_empty());
     }
 
     #[test]

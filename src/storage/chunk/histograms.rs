@@ -54,9 +54,8 @@ pub fn encode(points: &[HistogramPoint], out: &mut Vec<u8>) -> Result<(), CodecE
 /// # Errors
 /// Bytes that [`encode`] does not write; `out` may then hold some histograms more than before.
 pub fn read(reader: &mut ByteReader<'_>, out: &mut Vec<HistogramPoint>) -> Result<(), CodecError> {
-    let count = reader.count(HISTOGRAMS_PER_CHUNK_MAX, "histograms in a chunk")?;
-    let mut times = Vec::new();
-    timestamps::read(reader, count, &mut times)?;
+    let times = read_times(reader)?;
+    let count = times.len();
     let mut starts = Vec::new();
     match reader.byte("start timestamps of histograms")? {
         WITHOUT_STARTS => starts.resize(count, 0),
@@ -77,6 +76,17 @@ pub fn read(reader: &mut ByteReader<'_>, out: &mut Vec<HistogramPoint>) -> Resul
         done = next;
     }
     Ok(())
+}
+
+/// The timestamps of the histograms that `reader` comes to next; what else they are it leaves unread.
+///
+/// # Errors
+/// Bytes that [`encode`] does not write.
+pub fn read_times(reader: &mut ByteReader<'_>) -> Result<Vec<i64>, CodecError> {
+    let count = reader.count(HISTOGRAMS_PER_CHUNK_MAX, "histograms in a chunk")?;
+    let mut times = Vec::new();
+    timestamps::read(reader, count, &mut times)?;
+    Ok(times)
 }
 
 /// Appends the histograms encoded in `bytes` to `out`.

@@ -72,6 +72,18 @@ impl Blocks {
         }
     }
 
+    /// As [`Blocks::push`], of one byte: most samples are no more.
+    #[inline]
+    pub fn push_byte(&mut self, chain: &mut Chain, byte: u8) {
+        let mut used = chain.used();
+        if used == PAYLOAD_BYTES {
+            self.extend(chain);
+            used = 0;
+        }
+        self.block_mut(chain.last)[LINK_BYTES + used] = byte;
+        chain.len += 1;
+    }
+
     /// The last byte of a chain; `None` when it is empty.
     #[inline]
     pub fn last_mut(&mut self, chain: &Chain) -> Option<&mut u8> {
@@ -90,6 +102,14 @@ impl Blocks {
             out.extend_from_slice(&payload[..here]);
             left -= here;
             number = u32::from_le_bytes(link.try_into().expect("BUG: a link has four bytes"));
+        }
+    }
+
+    /// The first bytes of a chain: 60, or all when there are fewer.
+    pub fn first_bytes(&self, chain: &Chain) -> &[u8] {
+        match chain.len() {
+            0 => &[],
+            len => &self.block(chain.first)[LINK_BYTES..][..len.min(PAYLOAD_BYTES)],
         }
     }
 
@@ -137,6 +157,7 @@ mod tests {
             let mut bytes = Vec::new();
             blocks.read(chain, &mut bytes);
             assert_eq!(&bytes, expected);
+            assert_eq!(blocks.first_bytes(chain), &expected[..expected.len().min(PAYLOAD_BYTES)]);
             assert_eq!(chain.len(), expected.len());
         }
         assert!(blocks.heap_bytes() > chains.iter().map(|(chain, _)| chain.len()).sum());

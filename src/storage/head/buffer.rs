@@ -72,6 +72,41 @@ impl AppendBuffer {
         (self.count > 0).then_some((self.last_timestamp, self.last_value))
     }
 
+    /// Whether the time from the first to the last sample overlaps `start..=end` (ms). Mostly the
+    /// last timestamp tells; only a disordered buffer is decoded.
+    pub fn overlaps(&self, blocks: &Blocks, start: i64, end: i64) -> bool {
+        if self.count == 0 || start > end {
+            return false;
+        }
+        if (start..=end).contains(&self.last_timestamp) {
+            return true;
+        }
+        if self.disordered {
+            let (first, last) = self.decoded_bounds(blocks);
+            return first <= end && last >= start;
+        }
+        self.last_timestamp > end && self.first_timestamp(blocks) <= end
+    }
+
+    /// Timestamp of the sample that came first: a step from 0.
+    fn first_timestamp(&self, blocks: &Blocks) -> i64 {
+        match blocks.first_bytes(&self.chain) {
+            [tag, step @ ..] if tag & (RUN | SMALL | STEP_CHANGES) == STEP_CHANGES => {
+                unzigzag(take_varint(&mut &*step))
+            }
+            _ => 0,
+        }
+    }
+
+    /// Lowest and highest timestamp; the buffer is not empty.
+    fn decoded_bounds(&self, blocks: &Blocks) -> (i64, i64) {
+        let (mut copy, mut timestamps) = (EncodedSamples::default(), Vec::new());
+        self.copy(blocks, &mut copy);
+        copy.decode(&mut timestamps, &mut Vec::new());
+        let bounds = |(low, high): (i64, i64), t: &i64| (low.min(*t), high.max(*t));
+        timestamps.iter().fold((i64::MAX, i64::MIN), bounds)
+    }
+
     /// Appends a sample. Returns whether its timestamp was the last one's with another value; the
     /// exact repetition of the last sample is dropped.
     #[inline]
@@ -101,7 +136,7 @@ impl AppendBuffer {
     fn push_repeat(&mut self, blocks: &mut Blocks) {
         match blocks.last_mut(&self.chain) {
             Some(run) if self.in_run && *run < RUN_MAX => *run += 1,
-            _ => blocks.push(&mut self.chain, &[RUN]),
+            _ => blocks.push_byte(&mut self.chain, RUN),
         }
         self.in_run = true;
     }
@@ -109,7 +144,11 @@ impl AppendBuffer {
     fn push_change(&mut self, blocks: &mut Blocks, step: i64, value: f64, same_value: bool) {
         self.in_run = false;
         let step_change = step.wrapping_sub(self.last_step);
-        let mut record = Record::new(step_change);
+        let mut record = Record::default();
+        if step_change != 0 {
+            record.tag(STEP_CHANGES);
+            record.varint(zigzag(step_change));
+        }
         if same_value {
             record.tag(SAME);
         } else if let Some(scaled) = scale(value, self.exponent) {
@@ -117,7 +156,7 @@ impl AppendBuffer {
             let change = scaled.wrapping_sub(self.scaled);
             self.scaled = scaled;
             if step_change == 0 && (-SMALL_BIAS..SMALL_BIAS).contains(&change) {
-                blocks.push(&mut self.chain, &[SMALL | (change + SMALL_BIAS) as u8]);
+                blocks.push_byte(&mut self.chain, SMALL | (change + SMALL_BIAS) as u8);
                 return;
             }
             record.tag(DECIMAL);
@@ -273,16 +312,16 @@ struct Record {
     len: usize,
 }
 
-impl Record {
-    fn new(step_change: i64) -> Record {
-        let mut record = Record { bytes: [0; 22], len: 1 };
-        if step_change != 0 {
-            record.bytes[0] = STEP_CHANGES;
-            record.varint(zigzag(step_change));
-        }
-        record
+impl Default for Record {
+    /// A tag without bits. What is written byte by byte is never moved: reading it back in words
+    /// waits until it has left the core's store buffer.
+    #[inline]
+    fn default() -> Record {
+        Record { bytes: [0; 22], len: 1 }
     }
+}
 
+impl Record {
     fn tag(&mut self, kind: u8) {
         self.bytes[0] |= kind;
     }
@@ -380,6 +419,31 @@ mod tests {
         assert_eq!(read(&samples).1, expected);
     }
 
+    /// Whether a buffer of these samples overlaps the range.
+    fn overlaps(samples: &[(i64, f64)], start: i64, end: i64) -> bool {
+        let (mut buffer, mut blocks) = (AppendBuffer::default(), Blocks::default());
+        for (timestamp, value) in samples {
+            buffer.push(&mut blocks, *timestamp, *value);
+        }
+        buffer.overlaps(&blocks, start, end)
+    }
+
+    #[test]
+    fn a_buffer_overlaps_what_lies_between_its_first_and_last_sample() {
+        let ordered: Vec<_> = (0..120).map(|i| (1000 + i * 15, i as f64 * 0.1)).collect();
+        let disordered = [(1900, 1.0), (1000, 2.0), (2785, 3.0), (1500, 4.0)];
+        for samples in [&ordered[..], &disordered] {
+            assert!(!overlaps(samples, 0, 999));
+            assert!(overlaps(samples, 0, 1000));
+            assert!(overlaps(samples, 1003, 1004), "a gap between two samples");
+            assert!(overlaps(samples, 2785, i64::MAX));
+            assert!(!overlaps(samples, 2786, i64::MAX));
+            assert!(!overlaps(samples, 2000, 1999), "no time at all");
+        }
+        assert!(!overlaps(&[], i64::MIN, i64::MAX));
+        assert!(overlaps(&[(0, 1.0), (9, 1.0)], -5, 0) && !overlaps(&[(0, 1.0), (9, 1.0)], -5, -1));
+    }
+
     #[test]
     fn late_and_repeated_samples_are_sorted_and_the_latest_wins() {
         let (buffer, back) = read(&[(10, 1.0), (30, 3.0), (20, 2.0), (30, 4.0), (30, 4.0)]);
@@ -402,6 +466,11 @@ mod tests {
                 timestamp += step;
                 pushed.push((timestamp, value));
                 expected.insert(timestamp, value.to_bits());
+            }
+            if let Some((first, last)) = expected.keys().next().zip(expected.keys().next_back()) {
+                prop_assert!(overlaps(&pushed, *first, *first) && overlaps(&pushed, *last, *last));
+                prop_assert!(!overlaps(&pushed, i64::MIN, first - 1));
+                prop_assert!(!overlaps(&pushed, last + 1, i64::MAX));
             }
             prop_assert_eq!(read(&pushed).1, expected.into_iter().collect::<Vec<_>>());
         }

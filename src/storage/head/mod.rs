@@ -3,12 +3,13 @@
 //! In: label sets and samples of a batch. Out: series numbers, snapshots for queries, whole windows
 //! for the flush. Never here: durability (the journal has that), files, decoding of requests.
 //!
-//! Series are numbered in order of appearance and spread over shards by their number, so the series
-//! of one sender lie side by side in every shard. Locks: a shard's lock is taken before that of the
+//! Series are numbered in order of appearance and dealt out to shards by the handful, so the series
+//! of one sender lie side by side. Locks: a shard's lock is taken before that of the
 //! lookup table, and no other pair is ever held together.
 
 pub mod blocks;
 pub mod buffer;
+mod in_range;
 pub mod series;
 mod shard;
 mod slots;
@@ -22,6 +23,7 @@ use hashbrown::HashTable;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
+pub use self::in_range::InRange;
 use self::series::{
     EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, WindowCopy, WindowData,
 };
@@ -70,8 +72,8 @@ pub struct AppendStats {
 pub struct CreatedSeries {
     /// Number of each wanted series; [`NO_SERIES`] when there are too many series already.
     pub numbers: Vec<u32>,
-    /// How many of them are new.
-    pub created: u64,
+    /// The new ones, each once.
+    pub created: Vec<(u32, Labels)>,
 }
 
 /// One frozen window of one series.
@@ -178,8 +180,24 @@ impl Head {
     /// New series are found by their labels a moment before they are in the index.
     pub fn get_or_create(&self, wanted: &[Labels], series_max: usize) -> CreatedSeries {
         let mut numbers = lock(&self.numbers);
-        let mut found = Vec::with_capacity(wanted.len());
-        let mut created = Vec::new();
+        let done = self.create(&mut numbers, wanted, series_max);
+        self.index_created(&done);
+        done
+    }
+
+    /// As [`Head::get_or_create`] without a limit, but nothing selects the new series before
+    /// [`Head::index_created`]; for recovery, which does other work meanwhile.
+    pub fn get_or_create_unindexed(&self, wanted: &[Labels]) -> CreatedSeries {
+        self.create(&mut lock(&self.numbers), wanted, usize::MAX)
+    }
+
+    /// Puts new series into the index of label pairs.
+    pub fn index_created(&self, done: &CreatedSeries) {
+        write(&self.index).insert(&done.created);
+    }
+
+    fn create(&self, numbers: &mut Numbers, wanted: &[Labels], series_max: usize) -> CreatedSeries {
+        let mut done = CreatedSeries::default();
         let mut shards: Vec<_> = self.shards.iter().map(write).collect();
         let mut lookup = write(&self.lookup);
         for labels in wanted {
@@ -198,15 +216,13 @@ impl Head {
                     shards[shard_of(series)].series.put(slot_of(series), fresh);
                     let entry = LookupEntry { hash, series };
                     lookup.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
-                    created.push((series, labels));
+                    done.created.push((series, labels.clone()));
                     series
                 }
             };
-            found.push(series);
+            done.numbers.push(series);
         }
-        drop((shards, lookup));
-        write(&self.index).insert(&created);
-        CreatedSeries { numbers: found, created: created.len() as u64 }
+        done
     }
 
     /// Labels of a live series.
@@ -219,7 +235,13 @@ impl Head {
     pub fn append(&self, series: &[u32], samples: &[Sample]) -> AppendStats {
         assert_eq!(series.len(), samples.len(), "BUG: every sample has a series");
         let mut done = Appended::default();
-        self.for_each_by_shard(series, |shard, slot, i| done.append(shard, slot, samples[i]));
+        let order = ByShard::of(series);
+        for (number, lock) in self.shards.iter().enumerate() {
+            let indexes = order.indexes(number);
+            if !indexes.is_empty() {
+                done.append_all(&mut write(lock), indexes, series, samples);
+            }
+        }
         self.note(done)
     }
 
@@ -231,10 +253,7 @@ impl Head {
             let mut done = Appended::default();
             let mut shard = write(lock);
             for ((series, samples), order) in batches.iter().zip(&orders) {
-                for i in order.indexes(number) {
-                    let i = *i as usize;
-                    done.append(&mut shard, slot_of(series[i]), samples[i]);
-                }
+                done.append_all(&mut shard, order.indexes(number), series, samples);
             }
             drop(shard);
             self.note(done);
@@ -310,13 +329,8 @@ impl Head {
             let copy =
                 |(data, frozen): (&WindowData, _)| data.copy(shard.blocks(data.window, frozen));
             windows.extend(wanted().map(copy));
-            let stored = live.partition_day != i32::MIN;
-            Some(SeriesSnapshot {
-                series,
-                labels: live.labels.clone(),
-                windows,
-                stored: stored.then_some((Day(live.partition_day), live.partition_id)),
-            })
+            let (labels, stored) = (live.labels.clone(), live.stored());
+            Some(SeriesSnapshot { series, labels, windows, stored })
         };
         let mut made = Vec::with_capacity(usize::try_from(numbers.len()).unwrap_or(0));
         for (index, series) in numbers.iter().enumerate() {
@@ -524,14 +538,14 @@ mod tests {
         assert_eq!(create(&head, &sets[7], 100), 7);
         let twice = [labels("new"), sets[7].clone(), labels("new")];
         let done = head.get_or_create(&twice, 100);
-        assert_eq!((done.numbers, done.created), (vec![50, 7, 50], 1));
+        assert_eq!((done.numbers, done.created.len()), (vec![50, 7, 50], 1));
     }
 
     #[test]
     fn the_series_limit_holds() {
         let head = Head::new();
         let done = head.get_or_create(&["a", "b", "c", "a"].map(labels), 2);
-        assert_eq!((done.numbers, done.created), (vec![0, 1, NO_SERIES, 0], 2));
+        assert_eq!((done.numbers, done.created.len()), (vec![0, 1, NO_SERIES, 0], 2));
     }
 
     #[test]

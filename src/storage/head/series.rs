@@ -114,6 +114,12 @@ impl HeadSeries {
         &mut older[position].data
     }
 
+    /// The day in whose partition it was last found, and its id there.
+    pub fn stored(&self) -> Option<(Day, u32)> {
+        let known = self.partition_day != i32::MIN;
+        known.then_some((Day(self.partition_day), self.partition_id))
+    }
+
     /// All windows with samples, and whether they are frozen, in no particular order; of several
     /// parts of one window the one that came first is first.
     pub fn windows(&self) -> impl Iterator<Item = (&WindowData, bool)> {
@@ -179,6 +185,13 @@ impl WindowData {
         self.floats.count() == 0 && self.rare.is_none()
     }
 
+    /// Whether the time from the first to the last sample of either kind overlaps `start..=end`
+    /// (ms); `blocks` is where the samples are. Exemplars alone do not count.
+    pub fn overlaps(&self, blocks: Option<&Blocks>, start: i64, end: i64) -> bool {
+        blocks.is_some_and(|blocks| self.floats.overlaps(blocks, start, end))
+            || self.rare.as_ref().is_some_and(|rare| rare.has_histograms(start, end))
+    }
+
     /// Memory of the rare data, in bytes, as it is counted when it is appended.
     fn rare_bytes(&self) -> usize {
         self.rare.as_ref().map_or(0, |rare| {
@@ -203,6 +216,14 @@ impl WindowData {
             None => copy.floats = EncodedSamples::default(), // it has only rare data
         }
         copy.rare.clone_from(&self.rare);
+    }
+}
+
+impl RareData {
+    /// Whether the time from the first to the last histogram overlaps `start..=end` (ms).
+    fn has_histograms(&self, start: i64, end: i64) -> bool {
+        let times = || self.histograms.iter().map(|point| point.timestamp);
+        start <= end && times().any(|t| t <= end) && times().any(|t| t >= start)
     }
 }
 

@@ -26,8 +26,12 @@ pub(super) struct WindowBlocks {
     pub(super) blocks: Blocks,
 }
 
-/// Shards of the series; a power of two, a few per core of the machines we run on.
-pub(super) const SHARDS: usize = 16;
+/// Shards of the series; a power of two. So many that what appending to the series of one changes
+/// fits a core's cache at a hundred thousand series: recovery fills shard by shard.
+pub(super) const SHARDS: usize = 64;
+/// Series with neighbouring numbers that share a shard: those of one sender mostly, whose samples
+/// lie side by side in its requests.
+pub(super) const NEIGHBOURS: usize = 64;
 
 impl Shard {
     #[inline]
@@ -70,8 +74,22 @@ impl Default for Appended {
 }
 
 impl Appended {
+    /// Appends the samples at `indexes`, whose series are all of this shard.
+    pub(super) fn append_all(
+        &mut self,
+        shard: &mut Shard,
+        indexes: &[u32],
+        series: &[u32],
+        samples: &[Sample],
+    ) {
+        for i in indexes {
+            let i = *i as usize;
+            self.append(shard, slot_of(series[i]), samples[i]);
+        }
+    }
+
     #[inline]
-    pub(super) fn append(&mut self, shard: &mut Shard, slot: usize, sample: Sample) {
+    fn append(&mut self, shard: &mut Shard, slot: usize, sample: Sample) {
         let Some(live) = shard.series.get_mut(slot) else { return };
         let Sample { timestamp, value, start_timestamp } = sample;
         let window = Window::of(timestamp.0);
@@ -120,13 +138,13 @@ impl ByShard {
 }
 
 pub(super) const fn shard_of(series: u32) -> usize {
-    series as usize % SHARDS
+    series as usize / NEIGHBOURS % SHARDS
 }
 
 pub(super) const fn slot_of(series: u32) -> usize {
-    series as usize / SHARDS
+    series as usize / (NEIGHBOURS * SHARDS) * NEIGHBOURS + series as usize % NEIGHBOURS
 }
 
 pub(super) const fn number_of(shard: usize, slot: usize) -> u32 {
-    (slot * SHARDS + shard) as u32
+    ((slot / NEIGHBOURS * SHARDS + shard) * NEIGHBOURS + slot % NEIGHBOURS) as u32
 }

@@ -4,9 +4,10 @@
 //! of many new series is taken once. Slots are most of a quiet head's memory.
 
 use super::series::HeadSeries;
+use super::shard::NEIGHBOURS;
 
-/// Slots of a block: some tens of kilobytes.
-const BLOCK_SLOTS: usize = 256;
+/// Slots of a block: those of neighbouring series.
+const BLOCK_SLOTS: usize = NEIGHBOURS;
 
 /// Places for series; empty ones among them.
 #[derive(Debug, Default)]
@@ -69,7 +70,7 @@ mod tests {
             slots.put(slot, HeadSeries::new(labels));
         }
         let name = |series: &HeadSeries| series.labels.value("slot").to_owned();
-        assert_eq!(slots.get(far).map(name).as_deref(), Some("515"));
+        assert_eq!(slots.get(far).map(name).as_deref(), Some("131"));
         assert!(slots.get(0).is_none() && slots.get(BLOCK_SLOTS).is_none());
         assert!(slots.get(far + 1).is_none() && slots.get_mut(usize::MAX).is_none());
         let full: Vec<usize> =

@@ -21,16 +21,18 @@ pub struct LabelIndex {
 impl LabelIndex {
     /// Adds series, each with its number. Series of one sender share most of their labels: each
     /// label pair is looked up once.
-    pub fn insert(&mut self, series: &[(u32, &Labels)]) {
+    pub fn insert(&mut self, series: &[(u32, Labels)]) {
         self.all.extend(series.iter().map(|(id, _)| *id));
-        let mut pairs: HashMap<(&str, &str), Vec<u32>, foldhash::fast::RandomState> =
+        let mut pairs: HashMap<(&[u8], &[u8]), Vec<u32>, foldhash::fast::RandomState> =
             HashMap::default();
         for (id, labels) in series {
-            for pair in labels.iter() {
+            for pair in labels.byte_pairs() {
                 pairs.entry(pair).or_default().push(*id);
             }
         }
+        let text = |bytes| std::str::from_utf8(bytes).expect("BUG: labels are UTF-8");
         for ((name, value), ids) in pairs {
+            let (name, value) = (text(name), text(value));
             let values = match self.names.get_mut(name) {
                 Some(values) => values,
                 None => self.names.entry(name.into()).or_default(),
@@ -134,7 +136,7 @@ mod tests {
         ];
         for (id, pairs) in series.iter().enumerate() {
             let labels = Labels::from_pairs(pairs.iter().copied()).expect("valid");
-            index.insert(&[(id as u32, &labels)]);
+            index.insert(&[(id as u32, labels)]);
         }
         index
     }

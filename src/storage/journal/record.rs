@@ -321,8 +321,9 @@ fn decode_columns(mut input: Input<'_>) -> Result<SamplesRecord, &'static str> {
         timestamp = timestamp.wrapping_add(unzigzag(input.varint()?));
         record.samples.push(Sample::new(Timestamp(timestamp), 0.0));
     }
-    for sample in &mut record.samples {
-        sample.value = f64::from_bits(u64::from_le_bytes(input.array()?));
+    let (values, _) = input.take(8 * count)?.as_chunks();
+    for (sample, value) in record.samples.iter_mut().zip(values) {
+        sample.value = f64::from_le_bytes(*value);
     }
     if input.array::<1>()? != [0] {
         for sample in &mut record.samples {
@@ -371,7 +372,18 @@ impl<'a> Input<'a> {
         Ok(array(self.take(N)?))
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, &'static str> {
+        match self.0 {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, &'static str> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array()?;

@@ -126,6 +126,14 @@ impl ChunkRef<'_> {
         body::decode(self.body, self.parts, column_timestamps, out)
     }
 
+    /// The timestamps of the histograms: strictly ascending ms; none without histograms.
+    ///
+    /// # Errors
+    /// Bytes that no encoder wrote.
+    pub fn histogram_times(&self) -> Result<Vec<i64>, CodecError> {
+        body::histogram_times(self.body, self.parts, self.float_count)
+    }
+
     /// Bytes the chunk takes in its pack, directory excluded.
     pub fn encoded_len(&self) -> usize {
         self.body.len()

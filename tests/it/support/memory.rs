@@ -126,6 +126,10 @@ impl SeriesSource for RuleWorld {
         self.memory.read().expect("no panic before").select(selector)
     }
 
+    fn series(&self, selector: &Selector<'_>) -> Result<Vec<Labels>, SourceError> {
+        self.memory.read().expect("no panic before").series(selector)
+    }
+
     fn label_names(&self, selector: &Selector<'_>) -> Result<Vec<String>, SourceError> {
         self.memory.read().expect("no panic before").label_names(selector)
     }
