@@ -370,6 +370,19 @@ fn alert(server: &Server, state: &str) -> Json {
     })
 }
 
+/// Waits for the end of an evaluation: what the API showed before it is on disk.
+fn evaluated(server: &Server) {
+    let last = || {
+        let answer = server.client().get("/api/v1/rules").ok()?;
+        let json: Json = serde_json::from_str(&answer.body).ok()?;
+        Some(json["data"]["groups"][0]["lastEvaluation"].clone())
+    };
+    let before = last();
+    wait_for("an evaluation", Duration::from_secs(20), || {
+        last().filter(|now| before.as_ref() != Some(now))
+    });
+}
+
 #[test]
 fn a_killed_server_goes_on_with_its_alerts() {
     let temp = configured("{alert: A, expr: vector(1), for: 1s}");
@@ -378,6 +391,7 @@ fn a_killed_server_goes_on_with_its_alerts() {
     let mut server = Server::new(temp.path(), &args);
     server.restart();
     let before = alert(&server, "firing");
+    evaluated(&server);
     server.kill();
     server.restart();
     assert_eq!(alert(&server, "firing")["activeAt"], before["activeAt"]);
