@@ -206,7 +206,10 @@ impl PartialOrd for Labels {
 impl Ord for Labels {
     /// Name by name, value by value; a prefix sorts first (Prometheus `labels.Compare`).
     fn cmp(&self, other: &Labels) -> Ordering {
-        raw_pairs(&self.0).cmp(raw_pairs(&other.0))
+        match self.0 == other.0 {
+            true => Ordering::Equal,
+            false => raw_pairs(&self.0).cmp(raw_pairs(&other.0)),
+        }
     }
 }
 

@@ -64,7 +64,7 @@ impl StoredRange<'_> {
         self.start <= info.min_time && info.max_time <= self.end
     }
 
-    /// Those of `wanted` with samples in the range in this window.
+    /// Those of `wanted` with samples in the range in this window; others may be among them.
     fn of_window(
         &self,
         info: &WindowInfo,
@@ -83,8 +83,12 @@ impl StoredRange<'_> {
             }
             self.interrupt.check()?;
             let pack = self.cache.pack(self.partition, info, *first)?;
+            if covered {
+                pack.add_ids(&mut found);
+                continue;
+            }
             for chunk in ids.filter_map(|id| pack.find(id)) {
-                if covered || self.overlaps(info, &chunk, &mut columns)? {
+                if self.overlaps(info, &chunk, &mut columns)? {
                     found.insert(chunk.series_id);
                 }
             }

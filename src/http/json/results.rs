@@ -56,9 +56,7 @@ pub fn write_value(
 /// A label set as an object.
 pub fn write_labels(out: &mut JsonWriter, labels: &Labels) {
     out.begin_object();
-    for (name, value) in labels.iter() {
-        out.string_field(name, value);
-    }
+    out.label_fields(labels);
     out.end_object();
 }
 

@@ -72,6 +72,18 @@ impl Blocks {
         }
     }
 
+    /// As [`Blocks::push`], of one byte: most samples are no more.
+    #[inline]
+    pub fn push_byte(&mut self, chain: &mut Chain, byte: u8) {
+        let mut used = chain.used();
+        if used == PAYLOAD_BYTES {
+            self.extend(chain);
+            used = 0;
+        }
+        self.block_mut(chain.last)[LINK_BYTES + used] = byte;
+        chain.len += 1;
+    }
+
     /// The last byte of a chain; `None` when it is empty.
     #[inline]
     pub fn last_mut(&mut self, chain: &Chain) -> Option<&mut u8> {

@@ -136,7 +136,7 @@ impl AppendBuffer {
     fn push_repeat(&mut self, blocks: &mut Blocks) {
         match blocks.last_mut(&self.chain) {
             Some(run) if self.in_run && *run < RUN_MAX => *run += 1,
-            _ => blocks.push(&mut self.chain, &[RUN]),
+            _ => blocks.push_byte(&mut self.chain, RUN),
         }
         self.in_run = true;
     }
@@ -144,7 +144,11 @@ impl AppendBuffer {
     fn push_change(&mut self, blocks: &mut Blocks, step: i64, value: f64, same_value: bool) {
         self.in_run = false;
         let step_change = step.wrapping_sub(self.last_step);
-        let mut record = Record::new(step_change);
+        let mut record = Record::default();
+        if step_change != 0 {
+            record.tag(STEP_CHANGES);
+            record.varint(zigzag(step_change));
+        }
         if same_value {
             record.tag(SAME);
         } else if let Some(scaled) = scale(value, self.exponent) {
@@ -152,7 +156,7 @@ impl AppendBuffer {
             let change = scaled.wrapping_sub(self.scaled);
             self.scaled = scaled;
             if step_change == 0 && (-SMALL_BIAS..SMALL_BIAS).contains(&change) {
-                blocks.push(&mut self.chain, &[SMALL | (change + SMALL_BIAS) as u8]);
+                blocks.push_byte(&mut self.chain, SMALL | (change + SMALL_BIAS) as u8);
                 return;
             }
             record.tag(DECIMAL);
@@ -308,16 +312,16 @@ struct Record {
     len: usize,
 }
 
-impl Record {
-    fn new(step_change: i64) -> Record {
-        let mut record = Record { bytes: [0; 22], len: 1 };
-        if step_change != 0 {
-            record.bytes[0] = STEP_CHANGES;
-            record.varint(zigzag(step_change));
-        }
-        record
+impl Default for Record {
+    /// A tag without bits. What is written byte by byte is never moved: reading it back in words
+    /// waits until it has left the core's store buffer.
+    #[inline]
+    fn default() -> Record {
+        Record { bytes: [0; 22], len: 1 }
     }
+}
 
+impl Record {
     fn tag(&mut self, kind: u8) {
         self.bytes[0] |= kind;
     }

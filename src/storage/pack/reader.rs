@@ -1,6 +1,7 @@
 //! Reading packs.
 
 use bytes::Bytes;
+use roaring::RoaringBitmap;
 
 use super::directory::{Directory, Entry};
 use super::writer::ZERO_CHUNK;
@@ -67,6 +68,16 @@ impl Pack {
     /// The ids of the series in this pack, ascending.
     pub fn series_ids(&self) -> impl ExactSizeIterator<Item = u32> {
         self.entries.iter().map(|e| e.series_id)
+    }
+
+    /// Adds the ids of the series in this pack.
+    pub fn add_ids(&self, ids: &mut RoaringBitmap) {
+        let (first, last) = self.ids;
+        if (last - first) as usize + 1 == self.len() {
+            ids.insert_range(first..=last);
+        } else {
+            ids.extend(self.series_ids());
+        }
     }
 
     /// The chunk of a series, if it is here.
