@@ -16,7 +16,7 @@ use reference::generate::{Language, expression};
 static BENCH: LazyLock<Bench> = LazyLock::new(Bench::small);
 
 fuzz_target!(|bytes: &[u8]| {
-    let text = expression(&mut Dice::bytes(bytes), &Language::of_reference());
+    let text = expression(&mut Dice::new(bytes, None), &Language::of_reference());
     if let Err(how) = BENCH.compare(&text) {
         panic!("{how}");
     }

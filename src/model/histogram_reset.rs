@@ -44,7 +44,8 @@ pub fn is_reset(previous: &FloatHistogram, current: &FloatHistogram) -> bool {
     let mut in_zero_bucket = previous.zero_count;
     let sides = sides
         .map(|(old_spans, old, new_spans, new)| (cells(old_spans, old), cells(new_spans, new)));
-    for cell in sides.iter().flat_map(|(old, _)| old) {
+    let widened = current.zero_threshold > previous.zero_threshold;
+    for cell in sides.iter().flat_map(|(old, _)| old).filter(|_| widened) {
         if before.exponential_bound(cell.index - 1) >= current.zero_threshold {
             continue;
         }

@@ -179,9 +179,24 @@ impl HistogramSum {
         }
         self.count.merge(other.count);
         self.sum.merge(other.sum);
+        other.drop_within_zero_bucket(self.zero_threshold);
         add_cells(&mut self.positive, &other.positive);
         add_cells(&mut self.negative, &other.negative);
         Ok(Added { bounds_reconciled, resets_conflict })
+    }
+
+    /// Takes away the first buckets as long as they lie within the zero bucket, where a sound histogram
+    /// has none: Prometheus leaves them out when it adds.
+    fn drop_within_zero_bucket(&mut self, threshold: f64) {
+        let resolution = self.resolution;
+        if resolution.is_custom() || threshold == 0.0 {
+            return;
+        }
+        for cells in [&mut self.positive, &mut self.negative] {
+            let outside = |cell: &Cell| resolution.exponential_bound(cell.index) > threshold;
+            let within = cells.iter().position(outside).unwrap_or(cells.len());
+            cells.drain(..within);
+        }
     }
 
     /// Multiplies by a number. A negative one makes a gauge of the histogram.

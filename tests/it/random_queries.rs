@@ -263,7 +263,9 @@ fn random_expressions_give_what_prometheus_gives() {
     let times = [first_s + 170, first_s + 320, first_s + 425].map(|s| format!("{s}{half}"));
     let (young, nested_subqueries, histograms) = (!is_old, !is_old, !is_old);
     let all_series = newest;
-    let language = Language { young, nested_subqueries, histograms, newest, all_series, times };
+    let started = all_series;
+    let language =
+        Language { young, nested_subqueries, histograms, newest, all_series, started, times };
     let first_ms = first_s * 1000 + if is_old { 500 } else { 0 };
     let last_ms = first_ms + RANGE_S.0 * 1000;
     let at_once = Bench::new(all.clone(), (last_ms, last_ms, 1000));
@@ -276,7 +278,7 @@ fn random_expressions_give_what_prometheus_gives() {
     let mut explained: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut same, mut fail, mut failures) = (0, 0, Vec::new());
     for seed in first..first + count {
-        let query = expression(&mut Dice::seeded(seed), &language);
+        let query = expression(&mut Dice::new(&[], Some(seed)), &language);
         let mut form = vec![("query", query.as_str())];
         let (path, bench) = if seed % 4 == 0 {
             form.push(("time", &end));

@@ -23,7 +23,7 @@ fn the_engine_gives_what_the_reference_gives() {
     let (bench, language) = (Bench::small(), Language::of_reference());
     let (mut same, mut fail, mut open, mut failures) = (0, 0, 0, Vec::new());
     for seed in first..first + count {
-        let text = expression(&mut Dice::seeded(seed), &language);
+        let text = expression(&mut Dice::new(&[], Some(seed)), &language);
         match bench.compare(&text) {
             Ok(Outcome::Same) => same += 1,
             Ok(Outcome::BothFail) => fail += 1,

@@ -1,6 +1,7 @@
 //! Whether the engine gives what the reference gives.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use tidewatch::model::{BucketSpan, FloatHistogram, Labels as EngineLabels, Timestamp};
 use tidewatch::promql::memory::{MemorySample, MemorySource, MemoryValue};
@@ -37,10 +38,24 @@ const TIMES: (i64, i64, i64) = (1_000_000 + 130_000, 1_000_000 + 560_000, 43_000
 /// When the data begin, in ms.
 const START_MS: i64 = 1_000_000;
 
+/// What is always on.
+const NEWEST: Features = Features {
+    experimental_functions: true,
+    extended_range_selectors: true,
+    binop_fill_modifiers: true,
+    delayed_name_removal: false,
+    use_start_timestamps: false,
+    type_and_unit_labels: false,
+};
+
 impl Bench {
     /// All there is, native histograms too; samples, times and ranges meet at their edges.
     pub fn small() -> Bench {
-        Bench::new(data::series(START_MS, 0, true), TIMES)
+        let series = [data::series(START_MS, 0, true), data::started(START_MS)].concat();
+        let mut bench = Bench::new(series, TIMES);
+        let features = Features { use_start_timestamps: true, ..NEWEST };
+        bench.engine = Engine::new(EngineOptions { features, ..EngineOptions::default() });
+        bench
     }
 
     /// These series, asked at `(first, last, step)` in ms.
@@ -49,15 +64,9 @@ impl Bench {
         for one in &series {
             let pairs = one.labels.iter().map(|(n, v)| (n.as_str(), v.as_str()));
             let labels = EngineLabels::from_pairs(pairs).expect("valid");
-            source.append(&labels, one.samples.iter().map(stored));
+            source.append(&labels, one.samples.iter().map(|sample| stored(sample, &one.starts)));
         }
-        let features = Features {
-            experimental_functions: true,
-            extended_range_selectors: true,
-            binop_fill_modifiers: true,
-            ..Features::default()
-        };
-        let engine = Engine::new(EngineOptions { features, ..EngineOptions::default() });
+        let engine = Engine::new(EngineOptions { features: NEWEST, ..EngineOptions::default() });
         Bench { series, source, engine, times }
     }
 
@@ -92,13 +101,14 @@ impl Bench {
     }
 }
 
-fn stored((timestamp, point): &(i64, Point)) -> MemorySample {
+fn stored((timestamp, point): &(i64, Point), starts: &BTreeMap<i64, i64>) -> MemorySample {
     let value = match point {
         Point::Float(value) => MemoryValue::Float(*value),
         Point::Stale => MemoryValue::Float(tidewatch::model::stale_nan()),
         Point::Histogram(histogram) => MemoryValue::Histogram(Box::new(native(histogram))),
     };
-    MemorySample { timestamp: *timestamp, start_timestamp: 0, value }
+    let start_timestamp = starts.get(timestamp).copied().unwrap_or(0);
+    MemorySample { timestamp: *timestamp, start_timestamp, value }
 }
 
 /// The histogram as the engine has it.

@@ -36,6 +36,8 @@ pub struct Series {
     pub labels: Labels,
     /// Its samples.
     pub samples: Vec<(i64, Point)>,
+    /// Of samples, by their times, when the counting behind them began; all in ms.
+    pub starts: BTreeMap<i64, i64>,
 }
 
 /// Milliseconds between two samples.
@@ -52,7 +54,7 @@ pub fn series(start_ms: i64, shift_ms: i64, histograms: bool) -> Vec<Series> {
         labels.insert("__name__".to_owned(), name.to_owned());
         let time = |at: i64| start_ms + shift_ms + at * INTERVAL_MS;
         let samples = (0..SAMPLES).filter_map(|at| Some((time(at), value(at)?)));
-        all.push(Series { labels, samples: samples.collect() });
+        all.push(Series { labels, samples: samples.collect(), starts: BTreeMap::new() });
     };
     let float = |value: f64| Some(Point::Float(value));
     for (number, (job, instance)) in
@@ -112,3 +114,43 @@ pub fn series(start_ms: i64, shift_ms: i64, histograms: bool) -> Vec<Series> {
     }
     all
 }
+
+/// Counters that tell when their counting began: before all samples, anew each time they fall or at
+/// each sample, at or behind the sample itself, before a sample that counts on, or not at all times.
+pub fn started(start_ms: i64) -> Vec<Series> {
+    let mut all = Vec::new();
+    for n in 0..STARTED {
+        let (mut samples, mut starts) = (Vec::new(), BTreeMap::new());
+        let mut histograms = Vec::new();
+        for at in (0..SAMPLES).filter(|at| n != 3 || at % 8 != 5) {
+            let time = start_ms + at * INTERVAL_MS;
+            let count = (at % (11 + n)) as f64;
+            let before = match n {
+                0 => (at % 11) * INTERVAL_MS + 4_000,
+                1 => INTERVAL_MS,
+                2 => INTERVAL_MS - 3_000,
+                3 if at % 5 == 0 => 2_000,
+                3 => INTERVAL_MS + 2_000,
+                4 => -((at % 3) * 1_000),
+                _ => (at % 7) * 2_500,
+            };
+            if n != 5 || at % 4 != 3 {
+                starts.insert(time, time - before);
+            }
+            samples.push((time, Point::Float(2.0 * count + 1.0)));
+            let buckets = [(0, count), (1, 2.0 * count + 1.0)];
+            histograms.push((time, Point::Histogram(Histo::new(&buckets))));
+        }
+        for (name, samples) in [("started_total", samples), ("started_nh", histograms)] {
+            let pairs = [("__name__", name), ("job", if n < 3 { "a" } else { "b" })];
+            let instance = ("instance".to_owned(), n.to_string());
+            let pairs = pairs.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned()));
+            let labels = pairs.chain([instance]).collect();
+            all.push(Series { labels, samples, starts: starts.clone() });
+        }
+    }
+    all
+}
+
+/// How many kinds of start timestamps there are.
+const STARTED: i64 = 6;

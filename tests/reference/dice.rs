@@ -8,15 +8,11 @@ pub struct Dice<'a> {
 }
 
 impl Dice<'_> {
-    /// Choices that follow from a seed.
-    pub fn seeded(seed: u64) -> Dice<'static> {
-        Dice { bytes: &[], state: Some(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1) }
-    }
-
-    /// Choices that a fuzzer makes.
-    #[allow(dead_code)] // only the fuzz target has bytes
-    pub fn bytes(bytes: &[u8]) -> Dice<'_> {
-        Dice { bytes, state: None }
+    /// Choices that `bytes` make, as those of a fuzzer, and behind them those that follow from a seed,
+    /// if there is one.
+    pub fn new(bytes: &[u8], seed: Option<u64>) -> Dice<'_> {
+        let state = seed.map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        Dice { bytes, state }
     }
 
     /// A number below `limit`, which is at most 256.

@@ -1,6 +1,7 @@
 //! The evaluator: an expression at one time after the other.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use tidewatch::model::{MatchOp, Matcher};
 use tidewatch::promql::ast::{
@@ -42,6 +43,13 @@ pub struct Element {
     pub taken: Option<i64>,
 }
 
+/// When the counting behind a sample began, for `start_timestamp`: of an element that is a sample.
+pub fn start_of(query: &Query<'_>, element: &Element) -> Option<i64> {
+    let taken = element.taken?;
+    let series = query.series.iter().find(|series| series.labels == element.labels)?;
+    Some(series.starts.get(&taken).copied().unwrap_or(0))
+}
+
 /// A series of a range vector.
 #[derive(Clone, Debug)]
 pub struct Range {
@@ -58,6 +66,8 @@ pub struct Range {
     /// Of an extended range the samples up to the lookback before it, and behind a smoothed one,
     /// and those in it.
     pub around: Vec<(i64, Point)>,
+    /// Of samples of a selector, by their times, when the counting behind them began.
+    pub starts: BTreeMap<i64, i64>,
 }
 
 /// Why there is no value: in few words, for whoever reads a failure.
@@ -207,7 +217,9 @@ impl Query<'_> {
             };
             let (samples, around) = (between(start, end), between(before, behind));
             let (labels, edge) = (series.labels.clone(), vector.edge);
-            (!around.is_empty()).then_some(Range { labels, samples, start, end, edge, around })
+            let starts = series.starts.clone();
+            let range = Range { labels, samples, start, end, edge, around, starts };
+            (!range.around.is_empty()).then_some(range)
         };
         Ok(self.matching(&vector.matchers).filter_map(range).collect())
     }
@@ -273,7 +285,8 @@ impl Query<'_> {
                     None => {
                         let (labels, samples) = (element.labels, vec![sample]);
                         let (edge, around) = (EdgeMode::Plain, Vec::new());
-                        ranges.push(Range { labels, samples, start, end, edge, around });
+                        let starts = BTreeMap::new();
+                        ranges.push(Range { labels, samples, start, end, edge, around, starts });
                     }
                 }
             }

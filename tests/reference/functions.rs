@@ -4,7 +4,7 @@ use tidewatch::model::MatchOp;
 use tidewatch::promql::ast::{Call, Expr, ValueType};
 
 use super::data::{Labels, Point};
-use super::evaluate::{Element, Failure, Query, Value, mapped, unique, without_name};
+use super::evaluate::{Element, Failure, Query, Value, mapped, start_of, unique, without_name};
 use super::{info, ranges};
 
 /// The value of a call at `time`.
@@ -31,6 +31,7 @@ pub fn call(query: &Query<'_>, call: &Call, time: i64) -> Result<Value, Failure>
             }
             _ => Vec::new(),
         },
+        "start_timestamp" => starts(query, &call.args[0], vector(0)?)?,
         "timestamp" => timestamps(&call.args[0], vector(0)?, seconds)?,
         "sort" | "sort_desc" => {
             vector(0)?.into_iter().filter(|e| matches!(e.point, Point::Float(_))).collect()
@@ -186,6 +187,27 @@ fn timestamps(
         plain(without_name(&element.labels), taken.unwrap_or(seconds))
     };
     unique(vector.into_iter().map(stamp).collect())
+}
+
+/// When the counting behind the samples of a selector began, 0 where that is not known; of anything
+/// else nothing.
+fn starts(
+    query: &Query<'_>,
+    argument: &Expr,
+    vector: Vec<Element>,
+) -> Result<Vec<Element>, Failure> {
+    let mut expr = argument;
+    while let Expr::Paren(paren) = expr {
+        expr = &paren.expr;
+    }
+    if !matches!(expr, Expr::VectorSelector(_)) {
+        return Ok(Vec::new());
+    }
+    let start = |element: &Element| {
+        let seconds = start_of(query, element)? as f64 / 1000.0;
+        Some(plain(without_name(&element.labels), seconds))
+    };
+    unique(vector.iter().filter_map(start).collect())
 }
 
 /// NaN wins over everything but the limit of its direction.

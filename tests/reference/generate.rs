@@ -18,6 +18,8 @@ pub struct Language {
     pub newest: bool,
     /// Series that the reference evaluator has not.
     pub all_series: bool,
+    /// Series with start timestamps.
+    pub started: bool,
     /// Times for `@`, in seconds.
     pub times: [String; 3],
 }
@@ -110,6 +112,7 @@ impl Language {
             histograms: true,
             newest: true,
             all_series: false,
+            started: true,
             times,
         }
     }
@@ -119,6 +122,11 @@ impl Generator<'_, '_> {
     /// Whether there are series that the reference evaluator has not.
     pub(super) fn has_all_series(&self) -> bool {
         self.language.all_series
+    }
+
+    /// Whether there are series with start timestamps.
+    pub(super) fn has_started_series(&self) -> bool {
+        self.language.started
     }
 
     pub(super) fn scalar(&mut self, depth: usize) -> String {

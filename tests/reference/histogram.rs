@@ -135,7 +135,11 @@ impl Histo {
             trimmed.count += kept;
             trimmed.sum += if kept == 0.0 { 0.0 } else { kept * (from * to).sqrt() };
         }
-        if is_cut { trimmed } else { self.clone() }
+        if !is_cut {
+            return self.clone();
+        }
+        trimmed.buckets.retain(|_, count| *count != 0.0);
+        trimmed
     }
 
     /// Whether counting began anew after `before`: something went down.

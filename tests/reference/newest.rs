@@ -73,7 +73,7 @@ pub fn is_newest(query: &str) -> bool {
 impl Generator<'_, '_> {
     /// Such an expression, with any others in it.
     pub(super) fn newest(&mut self, depth: usize) -> String {
-        let kinds = if self.has_all_series() { 9 } else { 8 };
+        let kinds = if self.has_started_series() { 9 } else { 8 };
         match self.dice.below(kinds) {
             0 => self.newest_selector(),
             8 => self.started(),
@@ -144,7 +144,8 @@ impl Generator<'_, '_> {
 
     /// Of counters with start timestamps.
     fn started(&mut self) -> String {
-        let series = self.dice.pick(STARTED);
+        let known = if self.has_all_series() { STARTED } else { &STARTED[..2] };
+        let series = self.dice.pick(known);
         if self.dice.once_in(5) {
             return format!("start_timestamp({series}{})", self.modifiers());
         }

@@ -85,12 +85,14 @@ pub fn apply(
             seconds(time_of_least(&negative))
         }
         "changes" => pairs(&values, |a, b| a != b && !(a.is_nan() && b.is_nan())),
-        "resets" => pairs(&values, |a, b| b < a),
-        _ if count < 2.0 => return None,
+        "resets" => resets(range, &floats, |a, b| b < a).len() as f64,
+        _ if count < 2.0 && !(is_rate(name) && began_within(range, floats[0].0).is_some()) => {
+            return None;
+        }
         "rate" => extrapolated(range, &floats, true)? / seconds(range.end - range.start),
         "increase" => extrapolated(range, &floats, true)?,
         "delta" => extrapolated(range, &floats, false)?,
-        "irate" | "idelta" => last_two(&floats, name == "irate"),
+        "irate" | "idelta" => last_two(range, &floats, name == "irate"),
         "deriv" => regression(&floats, floats[0].0).0,
         "predict_linear" => {
             let (slope, intercept) = regression(&floats, time);
@@ -164,12 +166,20 @@ fn with_histograms(
         "avg_over_time" => {
             Some(Point::Histogram(total(histograms).divided(histograms.len() as f64)))
         }
-        "rate" | "increase" if histograms.len() < 2 => None,
+        "rate" | "increase"
+            if histograms.len() < 2 && began_within(range, histograms[0].0).is_none() =>
+        {
+            None
+        }
         "rate" | "increase" => {
             let increase = increase_of_histograms(range, histograms);
             let seconds =
                 if name == "rate" { (range.end - range.start) as f64 / 1000.0 } else { 1.0 };
             Some(Point::Histogram(increase.divided(seconds)))
+        }
+        "resets" if floats.is_empty() => {
+            let resets = resets(range, histograms, |a, b| b.is_reset_after(a));
+            Some(Point::Float(resets.len() as f64))
         }
         _ => {
             query.is_open.set(true);
@@ -185,10 +195,12 @@ fn total(histograms: &[(i64, Histo)]) -> Histo {
 fn increase_of_histograms(range: &Range, histograms: &[(i64, Histo)]) -> Histo {
     let (first, last) = (&histograms[0], &histograms[histograms.len() - 1]);
     let mut increase = last.1.plus(&first.1, -1.0);
-    for pair in histograms.windows(2) {
-        if pair[1].1.is_reset_after(&pair[0].1) {
-            increase = increase.plus(&pair[0].1, 1.0);
-        }
+    for after in resets(range, histograms, |a, b| b.is_reset_after(a)) {
+        increase = increase.plus(&histograms[after].1, 1.0);
+    }
+    if let Some(began) = began_within(range, first.0) {
+        let stretched = stretch_from(range, histograms.len(), began, (first.0, last.0));
+        return increase.plus(&first.1, 1.0).times(stretched);
     }
     let zero =
         (increase.count > 0.0 && first.1.count >= 0.0).then(|| first.1.count / increase.count);
@@ -268,10 +280,15 @@ fn pairs(values: &[f64], happened: impl Fn(f64, f64) -> bool) -> f64 {
 fn extrapolated(range: &Range, floats: &[(i64, f64)], is_counter: bool) -> Option<f64> {
     let (first, last) = (floats.first()?, floats.last()?);
     let mut change = last.1 - first.1;
-    for pair in floats.windows(2) {
-        if is_counter && pair[1].1 < pair[0].1 {
-            change += pair[0].1;
+    if is_counter {
+        for after in resets(range, floats, |a, b| b < a) {
+            change += floats[after].1;
         }
+    }
+    if let Some(began) = began_within(range, first.0).filter(|_| is_counter) {
+        return Some(
+            (change + first.1) * stretch_from(range, floats.len(), began, (first.0, last.0)),
+        );
     }
     let zero = (is_counter && change > 0.0 && first.1 >= 0.0).then(|| first.1 / change);
     Some(change * stretch(range, floats.len(), first.0, last.0, zero))
@@ -294,12 +311,57 @@ fn stretch(range: &Range, count: usize, first: i64, last: i64, zero: Option<f64>
     (sampled + before + after) / sampled
 }
 
-fn last_two(floats: &[(i64, f64)], is_rate: bool) -> f64 {
+/// Which functions know when the counting began.
+fn is_rate(name: &str) -> bool {
+    matches!(name, "rate" | "increase")
+}
+
+/// After which samples a counter began anew: it went down, or it says so itself.
+fn resets<T>(range: &Range, samples: &[(i64, T)], fell: impl Fn(&T, &T) -> bool) -> Vec<usize> {
+    let began_anew = |(a, b): (&(i64, T), &(i64, T))| {
+        let start = |time: i64| range.starts.get(&time).copied().unwrap_or(0);
+        fell(&a.1, &b.1) || says_reset((start(a.0), a.0), (start(b.0), b.0))
+    };
+    (1..samples.len())
+        .filter(|at| began_anew((&samples[at - 1], &samples[*at])))
+        .map(|at| at - 1)
+        .collect()
+}
+
+/// Whether the counting behind the second of two samples, (start, time), began after the first was
+/// taken; or right then, if of the first it is known that it did not begin there, too.
+fn says_reset(before: (i64, i64), sample: (i64, i64)) -> bool {
+    let (start, time) = sample;
+    match start {
+        0 => false,
+        start if start >= time => false,
+        start if start == before.1 => before.0 != 0 && before.0 < before.1,
+        start => start > before.1,
+    }
+}
+
+/// When the counting behind the first sample began, if that was in the range and before the sample.
+fn began_within(range: &Range, first: i64) -> Option<i64> {
+    let began = range.starts.get(&first).copied().unwrap_or(0);
+    (began != 0 && began > range.start && began < first).then_some(began)
+}
+
+/// As [`stretch`], where it is known that the counting began in the range: nothing lies before that.
+fn stretch_from(range: &Range, count: usize, began: i64, (first, last): (i64, i64)) -> f64 {
+    let sampled = (last - began) as f64;
+    let between = if count > 1 { (last - first) as f64 / (count - 1) as f64 } else { 0.0 };
+    let to_end = (range.end - last) as f64;
+    let after = if to_end >= between * 1.1 { between / 2.0 } else { to_end };
+    (sampled + after) / sampled
+}
+
+fn last_two(range: &Range, floats: &[(i64, f64)], is_rate: bool) -> f64 {
     let [.., before, last] = floats else { panic!("two samples at least") };
     if !is_rate {
         return last.1 - before.1;
     }
-    let change = if last.1 < before.1 { last.1 } else { last.1 - before.1 };
+    let reset = !resets(range, &[*before, *last], |a, b| b < a).is_empty();
+    let change = if reset { last.1 } else { last.1 - before.1 };
     change / ((last.0 - before.0) as f64 / 1000.0)
 }
 

@@ -79,9 +79,19 @@ impl Accumulator {
 
     /// Tells what the user should know of the histograms' hints and bounds.
     pub(crate) fn note(&self, span: Span, notes: &mut Notes) {
+        self.note_resets(span, notes);
+        self.note_bounds(span, notes);
+    }
+
+    /// Tells of hints that contradict each other.
+    pub(crate) fn note_resets(&self, span: Span, notes: &mut Notes) {
         if self.reset_seen && self.no_reset_seen {
             notes.warn(span, conflicting_resets(WHAT));
         }
+    }
+
+    /// Tells of custom bounds that were not the same.
+    pub(crate) fn note_bounds(&self, span: Span, notes: &mut Notes) {
         if self.bounds_reconciled {
             notes.info(span, reconciled_bounds(WHAT));
         }

@@ -104,6 +104,21 @@ pub(crate) fn with_scalar(
     Some(result.finish())
 }
 
+/// Every number with the other sign, which makes a gauge. Buckets that hold nothing stay, as in
+/// Prometheus: quantiles of negative counts find them.
+pub(crate) fn negated(histogram: &FloatHistogram) -> FloatHistogram {
+    let negated = |values: &[f64]| values.iter().map(|value| -value).collect();
+    FloatHistogram {
+        counter_reset_hint: CounterResetHint::Gauge,
+        zero_count: -histogram.zero_count,
+        count: -histogram.count,
+        sum: -histogram.sum,
+        positive_buckets: negated(&histogram.positive_buckets),
+        negative_buckets: negated(&histogram.negative_buckets),
+        ..histogram.clone()
+    }
+}
+
 /// The sum or difference of two histograms; `None` with a warning when there is none.
 fn sum(
     op: BinaryOp,

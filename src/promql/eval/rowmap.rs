@@ -57,8 +57,7 @@ impl RowMap {
         match self {
             RowMap::Negate => {
                 for (_, histogram) in &mut row.histograms {
-                    let negated = operator::with_scalar(BinaryOp::Mul, histogram, -1.0, true);
-                    *histogram = Arc::new(negated.expect("BUG: histograms can be multiplied"));
+                    *histogram = Arc::new(operator::negated(histogram));
                 }
                 each(&mut row.values, |_, value| -value);
             }

@@ -54,6 +54,19 @@ fn interpolate(rank: f64, buckets: &[Bucket]) -> f64 {
     below.upper + (bucket.upper - below.upper) * (rank / count)
 }
 
+/// Makes of the buckets what a quantile leaves to the next one of the same histogram: Prometheus adds
+/// up and repairs in place, and what it then no longer needs at the end is there again the next time.
+pub(super) fn leave_behind(buckets: &mut Vec<Bucket>) {
+    if buckets.last().is_none_or(|bucket| bucket.upper != f64::INFINITY) {
+        return;
+    }
+    let before = buckets.clone();
+    coalesce(buckets);
+    make_monotonic(buckets);
+    buckets.extend_from_slice(&before[buckets.len()..]);
+    buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
+}
+
 /// Adds up buckets with the same bound.
 fn coalesce(buckets: &mut Vec<Bucket>) {
     buckets.dedup_by(|next, kept| {

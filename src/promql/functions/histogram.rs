@@ -16,7 +16,7 @@ use super::super::eval::context::{Context, unwrap_parens};
 use super::super::eval::grid::Grid;
 use super::super::eval::pipeline::drop_names;
 use super::super::eval::{scalar, string, vector};
-use super::classic::{Bucket, bucket_fraction, bucket_quantile};
+use super::classic::{Bucket, bucket_fraction, bucket_quantile, leave_behind};
 use super::{native, number};
 
 /// The label that holds a bucket's upper bound.
@@ -53,7 +53,7 @@ pub(super) fn quantile(
     let span = unwrap_parens(&call.args[1]).span();
     let block = vector(context, &call.args[1], grid, notes)?;
     let histograms = Histograms::of(context, &block, (grid, span), notes);
-    finish(context, histograms.quantiles(&q, notes)?, &block)
+    finish(context, histograms.quantiles(&q, &[], notes)?, &block)
 }
 
 /// `histogram_quantiles(v, label, q...)`: one series for each quantile.
@@ -74,8 +74,8 @@ pub(super) fn quantiles(
     let block = vector(context, &call.args[0], grid, notes)?;
     let histograms = Histograms::of(context, &block, (grid, span), notes);
     let mut rows = Vec::new();
-    for q in &columns {
-        for row in histograms.quantiles(q, notes)? {
+    for (at, q) in columns.iter().enumerate() {
+        for row in histograms.quantiles(q, &columns[..at], notes)? {
             split_by_quantile(row, label, q, &mut rows)?;
         }
     }
@@ -208,12 +208,21 @@ impl<'a> Histograms<'a> {
         Ok(rows)
     }
 
-    /// A row of quantiles for each histogram; `q` has a value a step.
-    fn quantiles(&self, q: &[f64], notes: &mut Notes) -> Result<Vec<Row>, QueryError> {
+    /// A row of quantiles for each histogram; `q` has a value a step, and so has each of those that
+    /// were asked for before.
+    fn quantiles(
+        &self,
+        q: &[f64],
+        earlier: &[Vec<f64>],
+        notes: &mut Notes,
+    ) -> Result<Vec<Row>, QueryError> {
         self.rows(
             notes,
             |step, histogram| native::quantile(q[step], histogram),
             |step, name, buckets, notes| {
+                for _ in earlier.iter().filter(|q| (0.0..=1.0).contains(&q[step])) {
+                    leave_behind(buckets);
+                }
                 let (value, repair) = bucket_quantile(q[step], buckets);
                 if let Some(repair) = repair {
                     let times = (self.grid.time(step), self.grid.time(step));

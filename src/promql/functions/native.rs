@@ -63,6 +63,10 @@ pub(super) fn quantile(q: f64, histogram: &FloatHistogram) -> Told {
     }
     let rank = if ascending { rank - (count - bucket.count) } else { count - rank };
     let skewed = has_nan && rest.iter().fold(count, |count, b| count + b.count) < histogram.count;
+    if has_nan {
+        // While it counts what is left, Prometheus loses sight of the bucket it had found.
+        bucket = rest.last().copied().unwrap_or(bucket);
+    }
     let value = interpolate(bucket, rank / bucket.count, is_custom(histogram));
     (value, skewed.then_some(QUANTILE_IS_SKEWED))
 }
@@ -190,7 +194,9 @@ mod tests {
     #[test]
     fn nan_observations_are_told() {
         let h = FloatHistogram { sum: f64::NAN, count: 10.0, ..histogram() };
-        assert_eq!(quantile(0.4, &h), (2.0, Some(QUANTILE_IS_SKEWED)));
+        // In the last bucket, as in Prometheus, although the rank lies in the first one.
+        assert_eq!(quantile(0.4, &h), (4.0, Some(QUANTILE_IS_SKEWED)));
+        assert_eq!(quantile(0.8, &h), (4.0, Some(QUANTILE_IS_SKEWED)));
         assert!(quantile(0.9, &h).0.is_nan());
         assert_eq!(fraction(0.0, 2.0, &h), (0.4, Some(FRACTION_EXCLUDES_NAN)));
     }

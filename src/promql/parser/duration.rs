@@ -106,10 +106,27 @@ fn join<'a>(rest: Tokens<'a>, lhs: Part, (op, operator, rhs): Operation) -> Pars
         BinaryOp::Mod if zero => return rest.fail(operator.span, "modulo by zero"),
         _ => {}
     }
-    let span = Span { start: lhs.expr.span().start, end: rhs.expr.span().end };
+    // As in Prometheus, for which an operand in parentheses is what they hold.
+    let span = Span { start: inside(&lhs.expr).start, end: inside(&rhs.expr).end };
     let depth = lhs.depth.max(rhs.depth);
     let (lhs, rhs) = (Box::new(lhs.expr), Box::new(rhs.expr));
     Part::around(rest, DurationExpr::Binary { op, lhs, rhs, span }, depth)
+}
+
+/// From the first to the last operand of an expression, without the parentheses around them; that
+/// before a number alone counts.
+fn inside(expr: &DurationExpr) -> Span {
+    match expr {
+        DurationExpr::Paren(inner, span) => match &**inner {
+            DurationExpr::Number(number) => Span { end: number.span.end, ..*span },
+            inner => inside(inner),
+        },
+        DurationExpr::Pick { lhs, rhs, .. } => {
+            Span { start: inside(lhs).start, end: inside(rhs).end }
+        }
+        DurationExpr::Unary { operand, span, .. } => Span { end: inside(operand).end, ..*span },
+        other => other.span(),
+    }
 }
 
 /// A sign and what it applies to: a number takes it in, a plus before anything else says nothing.

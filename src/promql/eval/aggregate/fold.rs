@@ -154,7 +154,7 @@ impl Group {
     fn sum(&mut self, values: &[f64]) {
         let state = self.values.iter_mut().zip(&mut self.compensation).zip(&mut self.seen);
         for (((sum, compensation), seen), value) in state.zip(values) {
-            if is_absent(*value) {
+            if is_absent(*value) || *seen & INCOMPATIBLE != 0 {
                 continue;
             }
             if *seen & FLOAT == 0 {
@@ -170,7 +170,7 @@ impl Group {
         let sums = self.values.iter_mut().zip(&mut self.compensation).zip(&mut self.seen);
         let state = sums.zip(self.counts.iter_mut().zip(&mut self.means));
         for ((((sum, compensation), seen), (count, mean)), value) in state.zip(values) {
-            if is_absent(*value) {
+            if is_absent(*value) || *seen & INCOMPATIBLE != 0 {
                 continue;
             }
             *count += 1.0;
@@ -248,13 +248,16 @@ impl Group {
     }
 
     /// Adds a histogram unless the step's result is lost already; false when it has other buckets
-    /// than those before.
+    /// than those before. Nothing that comes after such a one is looked at.
     fn accumulate(&mut self, op: AggregateOp, step: usize, histogram: &FloatHistogram) -> bool {
-        if self.seen[step] & (FLOAT | INCOMPATIBLE) != 0 {
-            self.seen[step] |= HISTOGRAM;
+        if self.seen[step] & INCOMPATIBLE != 0 {
             return true;
         }
         self.seen[step] |= HISTOGRAM;
+        let has_sum = self.histograms.get(step).is_some_and(Option::is_some);
+        if self.seen[step] & FLOAT != 0 && !has_sum {
+            return true; // a float came first: there is no sum of histograms
+        }
         if self.histograms.is_empty() {
             self.histograms.resize_with(self.values.len(), || None);
         }
@@ -324,10 +327,11 @@ impl Group {
         let mut finished = Vec::new();
         for (step, state) in std::mem::take(&mut self.histograms).into_iter().enumerate() {
             let Some(state) = state else { continue };
+            state.note_bounds(span, notes);
             if self.seen[step] & (FLOAT | INCOMPATIBLE) != 0 {
                 continue;
             }
-            state.note(span, notes);
+            state.note_resets(span, notes);
             let result = if op == AggregateOp::Avg { state.mean() } else { state.sum() };
             finished.push((step as u32, Arc::new(result)));
         }
