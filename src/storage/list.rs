@@ -1,9 +1,11 @@
-//! Listing: labels of the series that have samples in a time range.
+//! Listing: label sets, label names, label values.
 //!
-//! In: matchers and a range. Out: label sets, label names, label values. Never here: the samples.
+//! In: matchers and a range. Out: what there is. Never here: the samples.
 //!
-//! A series counts when, in some window, the time from its first to its last sample overlaps the
-//! range. What the head has in the range is not looked for in partitions.
+//! A series is listed when, in some window, the time from its first to its last sample overlaps the
+//! range; what the head has in the range is not looked for in partitions. Names and values are those
+//! in the indexes of the head and of each partition that have samples in the range, as in Prometheus:
+//! they are asked for with every look at a dashboard, and no series is looked at for them.
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
@@ -26,8 +28,8 @@ enum Part<'a> {
     Partition(&'a PartitionReader<'a>),
 }
 
-/// Takes the series found in a part.
-type Each<'a> = dyn FnMut(Part<'_>, &RoaringBitmap) -> Result<(), StorageError> + 'a;
+/// Takes a part, and which of its series are meant: all when `None`.
+type Each<'a> = dyn FnMut(Part<'_>, Option<&RoaringBitmap>) -> Result<(), StorageError> + 'a;
 
 impl Inner {
     /// Label sets of the matching series with samples in the range, sorted, each once.
@@ -35,40 +37,49 @@ impl Inner {
     /// # Errors
     /// A partition cannot be read, or the selector's interrupt says to stop; so for all here.
     pub fn list_series(&self, selector: &Selector<'_>) -> Result<Vec<Labels>, StorageError> {
+        let (start, end, interrupt) = (selector.start.0, selector.end.0, selector.interrupt);
         let mut found = Vec::new();
-        self.each_part(selector, &mut |part, ids| {
-            match part {
-                Part::Head(head) => add_labels(head, ids, selector.interrupt, &mut found)?,
-                Part::Partition(reader) => {
-                    let read = reader.cached_labels(ids, &self.cache, selector.interrupt)?;
-                    found.extend(read.into_iter().map(|(_, labels)| labels));
-                }
-            }
-            Ok(())
-        })?;
-        selector.interrupt.check()?;
+        let (mut listed, partitions) = {
+            let _no_flush = self.visibility.read().unwrap_or_else(PoisonError::into_inner);
+            let partitions = self.views(start, end)?;
+            let live = self.head.in_range(selector)?;
+            add_labels(&self.head, &live.series, interrupt, &mut found)?;
+            (live.stored, partitions)
+        };
+        for (partition, view) in &partitions {
+            let reader = partition.reader()?;
+            let mut ids = resolve(&reader, selector.matchers, interrupt)?;
+            ids -= listed.remove(&partition.day()).unwrap_or_default();
+            let range = StoredRange { partition, cache: &self.cache, start, end, interrupt };
+            let ids = range.of(view, ids)?;
+            let read = reader.cached_labels(&ids, &self.cache, interrupt)?;
+            found.extend(read.into_iter().map(|(_, labels)| labels));
+        }
+        interrupt.check()?;
         found.sort();
         found.dedup(); // of several days
         Ok(found)
     }
 
-    /// Names of labels on the matching series with samples in the range, sorted, each once.
+    /// Names of labels on matching series of the head and the partitions with samples in the range,
+    /// sorted, each once.
     ///
     /// # Errors
     /// As [`Inner::list_series`].
     pub fn list_names(&self, selector: &Selector<'_>) -> Result<Vec<String>, StorageError> {
         let mut names = BTreeSet::new();
-        self.each_part(selector, &mut |part, ids| {
+        self.each_index(selector, &mut |part, within| {
             names.extend(match part {
-                Part::Head(head) => head.index().names(Some(ids)),
-                Part::Partition(reader) => reader.names(Some(ids), selector.interrupt)?,
+                Part::Head(head) => head.index().names(within),
+                Part::Partition(reader) => reader.names(within, selector.interrupt)?,
             });
             Ok(())
         })?;
         Ok(names.into_iter().collect())
     }
 
-    /// Values of label `name` on the matching series with samples in the range, sorted, each once.
+    /// Values of label `name` on matching series of the head and the partitions with samples in the
+    /// range, sorted, each once.
     ///
     /// # Errors
     /// As [`Inner::list_series`].
@@ -78,11 +89,11 @@ impl Inner {
         selector: &Selector<'_>,
     ) -> Result<Vec<String>, StorageError> {
         let mut values = BTreeSet::new();
-        self.each_part(selector, &mut |part, ids| {
+        self.each_index(selector, &mut |part, within| {
             match part {
-                Part::Head(head) => values.extend(head.index().values(name, Some(ids))),
+                Part::Head(head) => values.extend(head.index().values(name, within)),
                 Part::Partition(reader) => {
-                    add_values(reader, name, ids, selector.interrupt, &mut values)?;
+                    add_values(reader, name, within, selector.interrupt, &mut values)?;
                 }
             }
             Ok(())
@@ -90,26 +101,24 @@ impl Inner {
         Ok(values.into_iter().collect())
     }
 
-    /// Hands over the matching series with samples in the range, those of the head first; a series
-    /// may come from several partitions.
-    fn each_part(&self, selector: &Selector<'_>, each: &mut Each<'_>) -> Result<(), StorageError> {
+    /// Hands over the head and the partitions with samples in the range.
+    fn each_index(&self, selector: &Selector<'_>, each: &mut Each<'_>) -> Result<(), StorageError> {
         let (start, end, interrupt) = (selector.start.0, selector.end.0, selector.interrupt);
-        let (mut listed, partitions) = {
+        let some = !selector.matchers.is_empty();
+        let (live, partitions) = {
             let _no_flush = self.visibility.read().unwrap_or_else(PoisonError::into_inner);
-            let partitions = self.views(start, end)?;
-            let live = self.head.in_range(selector)?;
-            each(Part::Head(&self.head), &live.series)?;
-            (live.stored, partitions)
+            let live = self.open_windows().iter().any(|window| window.overlaps(start, end));
+            (live, self.views(start, end)?)
         };
-        for (partition, view) in &partitions {
+        if live {
+            let matching = some.then(|| self.head.matching(selector)).transpose()?;
+            each(Part::Head(&self.head), matching.as_ref())?;
+        }
+        for (partition, _) in &partitions {
             let reader = partition.reader()?;
-            let mut ids = resolve(&reader, selector.matchers, interrupt)?;
-            ids -= listed.remove(&partition.day()).unwrap_or_default();
-            let range = StoredRange { partition, cache: &self.cache, start, end, interrupt };
-            let ids = range.of(view, ids)?;
-            if !ids.is_empty() {
-                each(Part::Partition(&reader), &ids)?;
-            }
+            let resolved = || resolve(&reader, selector.matchers, interrupt);
+            let matching = some.then(resolved).transpose()?;
+            each(Part::Partition(&reader), matching.as_ref())?;
         }
         Ok(())
     }
@@ -129,11 +138,11 @@ fn add_labels(
     Ok(())
 }
 
-/// Adds the values of label `name` that any series of `ids` has.
+/// Adds the values of label `name` that any series of `within` has.
 fn add_values(
     reader: &PartitionReader<'_>,
     name: &str,
-    ids: &RoaringBitmap,
+    within: Option<&RoaringBitmap>,
     interrupt: &Interrupt,
     values: &mut BTreeSet<String>,
 ) -> Result<(), StorageError> {
@@ -141,7 +150,11 @@ fn add_values(
     reader.for_each_value(name, "", &mut |value, posting| {
         interrupt.check_at(seen)?;
         seen += 1;
-        if !values.contains(value) && !posting()?.is_disjoint(ids) {
+        let occurs = match within {
+            Some(ids) => !values.contains(value) && !posting()?.is_disjoint(ids),
+            None => true,
+        };
+        if occurs {
             values.insert(value.to_owned());
         }
         Ok(())

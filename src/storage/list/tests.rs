@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::model::histogram::{Histogram, IntHistogram};
+use crate::model::labels::METRIC_NAME;
 use crate::model::source::HistogramPoint;
 use crate::model::{Labels, ManualClock, Matcher, Sample, Selector, SeriesSource};
 use crate::model::{Timestamp, WriteBatch};
@@ -60,24 +61,31 @@ impl World {
         appender.append(&batch, series, Box::new(|_| ())).expect("queued");
     }
 
-    /// The names listed of a stretch of time, in ms after midnight: the same in every way to list.
+    /// The metrics listed of a stretch of time, in ms after midnight. All of them are among the names
+    /// and values.
     fn listed(&self, start: i64, end: i64) -> Vec<String> {
         let (start, end) = (start.saturating_add(MIDNIGHT), end.saturating_add(MIDNIGHT));
         let matching = [Matcher::equal("job", "test")];
         let mut answers = BTreeSet::new();
         for matchers in [&[][..], &matching] {
             let selector = Selector::new(matchers, Timestamp(start), Timestamp(end));
-            let values = |name| self.source.label_values(name, &selector).expect("listed");
-            let series = self.source.series(&selector).expect("listed");
+            let values = self.source.label_values(METRIC_NAME, &selector).expect("listed");
             let names = self.source.label_names(&selector).expect("listed");
-            let own = names.iter().filter_map(|name| name.strip_prefix("of_")).map(str::to_owned);
-            answers.insert(series.iter().map(|set| set.metric_name().to_owned()).collect());
-            answers.insert(own.collect::<Vec<_>>());
-            answers.insert(values("__name__"));
-            assert_eq!(values("job").len(), usize::from(!series.is_empty()));
+            let series = self.source.series(&selector).expect("listed");
+            let metrics: Vec<String> = series.iter().map(|s| s.metric_name().to_owned()).collect();
+            for metric in &metrics {
+                assert!(values.contains(metric) && names.contains(&format!("of_{metric}")));
+            }
+            answers.insert(metrics);
         }
         assert_eq!(answers.len(), 1, "{answers:?}");
         answers.pop_first().expect("one")
+    }
+
+    /// Values of a label from `start` to `end`, in ms after midnight.
+    fn values(&self, name: &str, start: i64, end: i64) -> Vec<String> {
+        let selector = Selector::new(&[], Timestamp(MIDNIGHT + start), Timestamp(MIDNIGHT + end));
+        self.source.label_values(name, &selector).expect("listed")
     }
 }
 
@@ -144,6 +152,19 @@ fn a_series_of_the_head_is_listed_by_its_flushed_samples() {
     world.store.flush().expect("flushed");
     assert_eq!(world.listed(300, 310), ["late"]);
     assert_eq!(world.listed(5 * WINDOW_MS, 6 * WINDOW_MS), ["early", "late", "next"]);
+}
+
+#[test]
+fn names_and_values_are_those_of_the_windows_in_the_head_and_of_the_days_on_disk() {
+    let world = World::new();
+    world.floats("today", &[WINDOW_MS + 100]);
+    assert_eq!(world.values("of_today", WINDOW_MS, WINDOW_MS + 50), ["1"]);
+    assert_eq!(world.values(METRIC_NAME, 0, WINDOW_MS - 1), [] as [&str; 0]);
+    world.floats("yesterday", &[-DAY_MS + 100]);
+    world.store.flush().expect("flushed");
+    assert_eq!(world.values(METRIC_NAME, WINDOW_MS, WINDOW_MS + 50), ["today"]);
+    assert_eq!(world.values(METRIC_NAME, -DAY_MS, -DAY_MS + 99), ["yesterday"]);
+    assert_eq!(world.values("job", -DAY_MS, DAY_MS), ["test"]);
 }
 
 fn all_names(world: &World) -> Vec<String> {
