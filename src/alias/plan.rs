@@ -219,7 +219,7 @@ impl SeriesSet for Listed {
     }
 
     fn read(&self, _index: usize, _out: &mut SeriesData) -> Result<(), SourceError> {
-        unreachable!("BUG: what only lists series reads none")
+        Err(SourceError::Unavailable("a list of series holds no samples".to_owned()))
     }
 }
 

@@ -6,8 +6,8 @@
 //!
 //! The way of a sample: [`append`] puts it into the [`head`] and the [`journal`]; when its window is
 //! over, [`flush`] writes it as part of a [`chunk`] in a [`pack`] of its day's [`partition`];
-//! [`select`] reads both, and [`list`] tells what is there; [`retention`] removes the day. After a crash [`recover`] reads the
-//! journals back.
+//! [`select`] reads both, and [`list`] tells what is there; [`retention`] removes the day. After a
+//! crash [`recover`] reads the journals back.
 
 pub mod append;
 mod background;

@@ -3,9 +3,9 @@
 //! In: label sets and samples of a batch. Out: series numbers, snapshots for queries, whole windows
 //! for the flush. Never here: durability (the journal has that), files, decoding of requests.
 //!
-//! Series are numbered in order of appearance and dealt out to shards by the handful, so the series
-//! of one sender lie side by side. Locks: a shard's lock is taken before that of the
-//! lookup table, and no other pair is ever held together.
+//! Series are numbered in order of appearance, and shards take neighbouring ones together, so the
+//! series of one sender lie side by side. Locks: a shard's lock is taken before that of the lookup
+//! table, and no other pair is ever held together.
 
 pub mod blocks;
 pub mod buffer;
@@ -235,13 +235,9 @@ impl Head {
     pub fn append(&self, series: &[u32], samples: &[Sample]) -> AppendStats {
         assert_eq!(series.len(), samples.len(), "BUG: every sample has a series");
         let mut done = Appended::default();
-        let order = ByShard::of(series);
-        for (number, lock) in self.shards.iter().enumerate() {
-            let indexes = order.indexes(number);
-            if !indexes.is_empty() {
-                done.append_all(&mut write(lock), indexes, series, samples);
-            }
-        }
+        self.for_each_shard(series, |shard, indexes| {
+            done.append_all(shard, indexes, series, samples);
+        });
         self.note(done)
     }
 
@@ -292,18 +288,23 @@ impl Head {
         self.heap_bytes.fetch_add((exemplars.len() * EXEMPLAR_BYTES) as i64, Ordering::Relaxed);
     }
 
-    /// Calls `each(shard, slot, index)` for every index of `series` that names one, shard by shard,
-    /// so that each shard's lock is taken once.
+    /// Calls `each(shard, slot, index)` for every index of `series` that names one, shard by shard.
     fn for_each_by_shard(&self, series: &[u32], mut each: impl FnMut(&mut Shard, usize, usize)) {
+        self.for_each_shard(series, |shard, indexes| {
+            for i in indexes {
+                each(shard, slot_of(series[*i as usize]), *i as usize);
+            }
+        });
+    }
+
+    /// Calls `each` once with every shard that has some of `series`, and the indexes of those, so that
+    /// each shard's lock is taken once.
+    fn for_each_shard(&self, series: &[u32], mut each: impl FnMut(&mut Shard, &[u32])) {
         let order = ByShard::of(series);
         for (number, lock) in self.shards.iter().enumerate() {
             let indexes = order.indexes(number);
-            if indexes.is_empty() {
-                continue;
-            }
-            let mut guard = write(lock);
-            for i in indexes {
-                each(&mut guard, slot_of(series[*i as usize]), *i as usize);
+            if !indexes.is_empty() {
+                each(&mut write(lock), indexes);
             }
         }
     }
