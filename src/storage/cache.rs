@@ -151,19 +151,19 @@ impl ReadCache {
     }
 
     /// The label sets of row `row` of partition number `partition`, which `read` reads. A row gets
-    /// further series: when it has none at `position` it is read again.
+    /// further series: when it has none at one of the wanted positions it is read again.
     ///
     /// # Errors
     /// Those of `read`.
     pub fn labels(
         &self,
         (partition, row): (u64, u32),
-        position: u8,
+        wanted: &[u8],
         read: impl Fn() -> Result<LabelRow, StorageError>,
     ) -> Result<Arc<LabelRow>, StorageError> {
         let key = (partition, row);
         let known = self.labels.get_or_insert_with(&key, || read().map(Arc::new))?;
-        if find_in_row(&known, position).is_some() {
+        if wanted.iter().all(|position| find_in_row(&known, *position).is_some()) {
             return Ok(known);
         }
         let fresh = Arc::new(read()?);

@@ -355,6 +355,23 @@ fn expired_days_are_removed() {
     assert!(!expired.exists());
 }
 
+#[test]
+fn series_that_came_after_others_were_looked_at_are_found_in_their_partition() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    let mut written = Vec::new();
+    for host in 0..150 {
+        let samples = [(host, MIDNIGHT + i64::from(host) * 1000, f64::from(host))];
+        write(&store, &samples);
+        written.extend(samples);
+        store.flush().expect("flushed");
+        store.flush().expect("flushed"); // now the head forgets the series
+        assert_eq!(read_all(&store), expected(&written));
+        let listed = store.source().series(&Selector::new(&[], Timestamp::MIN, Timestamp::MAX));
+        assert_eq!(listed.expect("listed").len(), written.len());
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Write(Vec<(u32, i64, u8)>),
