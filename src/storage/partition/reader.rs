@@ -247,22 +247,31 @@ impl PartitionReader<'_> {
         let Some(postings) = &self.postings else { return Ok(Vec::new()) };
         let fail = |e: redb::StorageError| self.partition.error("reading postings of partition", e);
         let mut names: Vec<String> = Vec::new();
-        for (number, entry) in postings.iter().map_err(fail)?.enumerate() {
-            interrupt.check_at(number)?;
-            let (key, posting) = entry.map_err(fail)?;
-            let (name, _) = key.value();
-            if name.is_empty() || names.last().is_some_and(|last| last == name) {
-                continue;
+        let (mut last, mut seen) = (String::new(), 0);
+        loop {
+            last.push('\0'); // the least name that comes behind it
+            let mut found: Option<(String, bool)> = None;
+            for entry in postings.range((last.as_str(), "")..).map_err(fail)? {
+                interrupt.check_at(seen)?;
+                seen += 1;
+                let (key, posting) = entry.map_err(fail)?;
+                let (name, _) = key.value();
+                let (known, occurs) = found.get_or_insert_with(|| (name.to_owned(), false));
+                if known != name {
+                    break;
+                }
+                *occurs = match within {
+                    Some(ids) => !self.decode_posting(posting.value())?.is_disjoint(ids),
+                    None => true,
+                };
+                if *occurs {
+                    break; // its other values need not be looked at
+                }
             }
-            let occurs = match within {
-                Some(ids) => !self.decode_posting(posting.value())?.is_disjoint(ids),
-                None => true,
-            };
-            if occurs {
-                names.push(name.to_owned());
-            }
+            let Some((name, occurs)) = found else { return Ok(names) };
+            names.extend(occurs.then(|| name.clone()));
+            last = name;
         }
-        Ok(names)
     }
 
     fn decode_posting(&self, bytes: &[u8]) -> Result<RoaringBitmap, StorageError> {
