@@ -97,7 +97,11 @@ impl Display for DurationExpr {
             DurationExpr::Pick { max, lhs, rhs, .. } => {
                 write!(f, "{}({lhs}, {rhs})", if *max { "max_of" } else { "min_of" })
             }
-            DurationExpr::Paren(inner, _) => write!(f, "({inner})"),
+            // As in Prometheus, parentheses around parentheses are those.
+            DurationExpr::Paren(inner, _) => match **inner {
+                DurationExpr::Paren(..) => inner.fmt(f),
+                _ => write!(f, "({inner})"),
+            },
         }
     }
 }

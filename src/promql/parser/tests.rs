@@ -293,6 +293,24 @@ const ERRORS: &[(&str, &str)] = &[
     ("a[5m:1m:]", "1:8: parse error: unexpected colon ':'"),
     ("a[b]", "1:3: parse error: unexpected character in duration expression: 'b'"),
     ("a[5m/0]", "1:5: parse error: division by zero"),
+    ("a[5m/0", "1:7: parse error: unclosed left bracket"),
+    ("a[0", "1:4: parse error: unclosed left bracket"),
+    ("a[0)]", "1:4: parse error: unexpected right parenthesis ')'"),
+    ("(sum()", "1:7: parse error: unclosed left parenthesis"),
+    ("(sum by (a) ()", "1:2: parse error: no arguments for aggregate expression provided"),
+    ("topk(b))", "1:8: parse error: unexpected right parenthesis ')'"),
+    (
+        "a + on (b) group_left",
+        "1:22: parse error: unexpected end of input in grouping opts, expected \"(\"",
+    ),
+    (
+        "a + on (b) group_right bool c",
+        "1:24: parse error: unexpected <bool> in grouping opts, expected \"(\"",
+    ),
+    (
+        "sum(a + on (b) group_left * c)",
+        "1:27: parse error: unexpected <op:*> in grouping opts, expected \"(\"",
+    ),
     ("a[5m%0s]", "1:5: parse error: modulo by zero"),
     ("a[1e18]", "1:3: parse error: duration out of range"),
     (
