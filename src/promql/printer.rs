@@ -61,7 +61,8 @@ impl Display for NumberLiteral {
             if self.value < 0.0 {
                 f.write_char('-')?;
             }
-            return DurationMs((self.value.abs() * 1000.0).round() as i64).fmt(f);
+            // Parts of a nanosecond, then of a millisecond, are cut off.
+            return DurationMs((self.value.abs() * 1e9) as i64 / 1_000_000).fmt(f);
         }
         match self.value {
             value if value == f64::INFINITY => f.write_str("+Inf"),
