@@ -219,8 +219,8 @@ impl SelectedSet {
         out: &mut SeriesData,
     ) -> Result<(), StorageError> {
         for (number, id) in &series.stored {
+            self.interrupt.check()?;
             for window in self.windows_of(*number) {
-                self.interrupt.check()?;
                 let Some(first) = window.1.info().pack_of(*id) else { continue };
                 let pack = scratch.pack(&self.cache, window, first)?;
                 let Some(chunk) = pack.find(*id) else { continue };

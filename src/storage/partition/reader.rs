@@ -20,6 +20,18 @@ use crate::storage::index::Postings;
 /// The label sets of one row: (position in the row, labels), ascending.
 pub type LabelRow = Vec<(u8, Labels)>;
 
+/// Reading a row takes as long as so many elements of a list.
+const ROW_ELEMENTS: usize = 16;
+
+/// The label set at a position of a row. Most rows have no gaps.
+pub fn find_in_row(row: &LabelRow, position: u8) -> Option<&Labels> {
+    let index = match row.get(usize::from(position)) {
+        Some((at, _)) if *at == position => usize::from(position),
+        _ => row.binary_search_by_key(&position, |(at, _)| *at).ok()?,
+    };
+    row.get(index).map(|(_, labels)| labels)
+}
+
 type PostingsTable = ReadOnlyTable<(&'static str, &'static str), &'static [u8]>;
 
 /// A short read transaction on a partition's index.
@@ -118,7 +130,7 @@ impl PartitionReader<'_> {
         ids: &RoaringBitmap,
         interrupt: &Interrupt,
     ) -> Result<Vec<(u32, Labels)>, StorageError> {
-        self.labels_by_row(ids, interrupt, |_, read| read().map(Arc::new))
+        self.labels_by_row(ids, interrupt, |_, _, read| read().map(Arc::new))
     }
 
     /// As [`PartitionReader::labels`], from the cache where it has them.
@@ -132,18 +144,20 @@ impl PartitionReader<'_> {
         interrupt: &Interrupt,
     ) -> Result<Vec<(u32, Labels)>, StorageError> {
         let number = self.partition.number();
-        self.labels_by_row(ids, interrupt, |id, read| {
-            cache.labels((number, id / SERIES_PER_ROW), (id % SERIES_PER_ROW) as u8, read)
+        self.labels_by_row(ids, interrupt, |row, last, read| {
+            cache.labels((number, row), last, read)
         })
     }
 
-    /// `row` gives the row of a series id, which the function it is handed reads.
+    /// `row` gives the row of a number with what is at these positions; the function it is handed
+    /// reads it.
     fn labels_by_row(
         &self,
         ids: &RoaringBitmap,
         interrupt: &Interrupt,
         row: impl Fn(
             u32,
+            &[u8],
             &dyn Fn() -> Result<LabelRow, StorageError>,
         ) -> Result<Arc<LabelRow>, StorageError>,
     ) -> Result<Vec<(u32, Labels)>, StorageError> {
@@ -157,18 +171,20 @@ impl PartitionReader<'_> {
             .open_table(SERIES)
             .map_err(|e| self.partition.error("reading series of partition", e))?;
         let mut ids = ids.iter().peekable();
+        let (mut read, mut positions) = (0, Vec::with_capacity(SERIES_PER_ROW as usize));
         while let Some(first) = ids.peek().copied() {
-            interrupt.check()?;
+            interrupt.check_at(read)?;
+            read += ROW_ELEMENTS;
             let number = first / SERIES_PER_ROW;
-            let entries = row(first, &|| self.label_row(&table, number, &symbols))?;
-            let mut entries = entries.iter().peekable();
+            positions.clear();
             while let Some(id) = ids.next_if(|id| *id / SERIES_PER_ROW == number) {
-                let position = (id % SERIES_PER_ROW) as u8;
-                while entries.next_if(|(at, _)| *at < position).is_some() {}
-                if let Some((_, set)) = entries.next_if(|(at, _)| *at == position) {
-                    labels.push((id, set.clone()));
-                }
+                positions.push((id % SERIES_PER_ROW) as u8);
             }
+            let entries = row(number, &positions, &|| self.label_row(&table, number, &symbols))?;
+            labels.extend(positions.iter().filter_map(|position| {
+                let set = find_in_row(&entries, *position)?;
+                Some((number * SERIES_PER_ROW + u32::from(*position), set.clone()))
+            }));
         }
         Ok(labels)
     }
