@@ -5,6 +5,7 @@ use std::fmt;
 use regex::Regex;
 
 use super::labels::{Labels, Quoted, is_legacy_name};
+use super::pattern;
 
 /// Largest compiled size of one regular expression in bytes; beyond it the pattern is an attack or
 /// an accident.
@@ -58,12 +59,7 @@ impl Matcher {
     ) -> Result<Matcher, regex::Error> {
         let (name, value) = (name.into(), value.into());
         let is_regex = matches!(op, MatchOp::Regex | MatchOp::NotRegex);
-        let regex = if is_regex {
-            let anchored = format!("^(?s:{value})$");
-            Some(regex::RegexBuilder::new(&anchored).size_limit(REGEX_BYTES_MAX).build()?)
-        } else {
-            None
-        };
+        let regex = if is_regex { Some(pattern::anchored(&value, REGEX_BYTES_MAX)?) } else { None };
         let literals = if is_regex { alternatives(&value) } else { None };
         Ok(Matcher { name, op, value, regex, literals })
     }

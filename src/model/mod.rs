@@ -18,6 +18,7 @@ pub mod labels;
 pub mod limits;
 pub mod matcher;
 pub mod metadata;
+pub mod pattern;
 pub mod sample;
 pub mod source;
 pub mod time;

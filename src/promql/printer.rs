@@ -61,7 +61,8 @@ impl Display for NumberLiteral {
             if self.value < 0.0 {
                 f.write_char('-')?;
             }
-            return DurationMs((self.value.abs() * 1000.0).round() as i64).fmt(f);
+            // Parts of a nanosecond, then of a millisecond, are cut off.
+            return DurationMs((self.value.abs() * 1e9) as i64 / 1_000_000).fmt(f);
         }
         match self.value {
             value if value == f64::INFINITY => f.write_str("+Inf"),
@@ -97,7 +98,11 @@ impl Display for DurationExpr {
             DurationExpr::Pick { max, lhs, rhs, .. } => {
                 write!(f, "{}({lhs}, {rhs})", if *max { "max_of" } else { "min_of" })
             }
-            DurationExpr::Paren(inner, _) => write!(f, "({inner})"),
+            // As in Prometheus, parentheses around parentheses are those.
+            DurationExpr::Paren(inner, _) => match **inner {
+                DurationExpr::Paren(..) => inner.fmt(f),
+                _ => write!(f, "({inner})"),
+            },
         }
     }
 }

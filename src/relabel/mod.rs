@@ -8,7 +8,7 @@ use md5::{Digest, Md5};
 use regex::Regex;
 use serde::Deserialize;
 
-use crate::model::{LabelError, Labels, LabelsBuilder};
+use crate::model::{LabelError, Labels, LabelsBuilder, pattern};
 
 /// Joins the values of the source labels unless another text is given.
 pub const SEPARATOR: &str = ";";
@@ -106,9 +106,7 @@ impl Anchored {
     /// # Errors
     /// It is not an expression, or too large.
     pub fn new(text: &str) -> Result<Anchored, regex::Error> {
-        let regex = regex::RegexBuilder::new(&format!("^(?s:{text})$"))
-            .size_limit(REGEX_BYTES_MAX)
-            .build()?;
+        let regex = pattern::anchored(text, REGEX_BYTES_MAX)?;
         Ok(Anchored { text: text.to_owned(), regex })
     }
 }

@@ -323,7 +323,7 @@ fn explain(
     }
     match bench.compare(query) {
         Err(_) => None,
-        Ok(Outcome::Open) => Some(OPEN),
+        Ok(Outcome::Open(_)) => Some(OPEN),
         Ok(Outcome::Same | Outcome::BothFail) => explanation(is_old, query, theirs, ours),
     }
 }

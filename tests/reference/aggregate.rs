@@ -19,12 +19,12 @@ pub fn aggregate(
         match (aggregate.op, &param) {
             (AggregateOp::Limitk, Some(Value::Scalar(k))) => {
                 let k = k.max(0.0) as usize;
-                // Which ones is open.
-                query.is_open.set(query.is_open.get() || k > 0 && k < members.len());
+                query.is_open_if(k > 0 && k < members.len(), "which ones limitk takes");
                 result.extend(members.into_iter().take(k));
             }
             (AggregateOp::LimitRatio, Some(Value::Scalar(ratio))) => {
-                query.is_open.set(query.is_open.get() || ratio.abs() < 1.0 && *ratio != 0.0);
+                let some = ratio.abs() < 1.0 && *ratio != 0.0;
+                query.is_open_if(some, "which ones limit_ratio takes");
                 if *ratio != 0.0 {
                     result.extend(members);
                 }
@@ -86,9 +86,9 @@ fn folded(query: &Query<'_>, op: AggregateOp, phi: f64, members: &[Element]) -> 
             if !floats.is_empty() {
                 return None;
             }
-            let sum = histograms.iter().fold(Histo::default(), |sum, h| sum.plus(h, 1.0));
+            let sum = Histo::total(&histograms)?;
             let count = if op == AggregateOp::Avg { histograms.len() as f64 } else { 1.0 };
-            return Some(Point::Histogram(sum.divided(count)));
+            return Some(Point::Histogram(sum.compacted().divided(count)));
         }
         _ if floats.is_empty() => return None, // histograms are not looked at
         _ => {}
@@ -103,7 +103,7 @@ fn folded(query: &Query<'_>, op: AggregateOp, phi: f64, members: &[Element]) -> 
         AggregateOp::Stddev => variance(&floats).sqrt(),
         AggregateOp::Quantile => quantile(phi, &floats),
         _ => {
-            query.is_open.set(true);
+            query.is_open_if(true, "an aggregation");
             return None;
         }
     };
@@ -135,8 +135,7 @@ fn chosen(query: &Query<'_>, greatest: bool, k: f64, members: Vec<Element>) -> V
     let k = k.max(0.0) as usize;
     if k > 0 && k < members.len() {
         let (last, next) = (members[k - 1].0, members[k].0);
-        let equal = same(last, next);
-        query.is_open.set(query.is_open.get() || equal);
+        query.is_open_if(same(last, next), "which of equals are chosen");
     }
     members.truncate(k);
     members.into_iter().map(|(_, member)| Element { taken: None, ..member }).collect()
@@ -157,12 +156,11 @@ fn count_values(
 ) {
     for member in members {
         let Point::Float(value) = member.point else {
-            query.is_open.set(true);
+            query.is_open_if(true, "a histogram as a label");
             continue;
         };
-        if value.fract() != 0.0 || value.abs() > 1e15 {
-            query.is_open.set(true); // the last digits are in the label
-        }
+        let has_last_digits = value.fract() != 0.0 || value.abs() > 1e15;
+        query.is_open_if(has_last_digits, "last digits as a label");
         let text = match value {
             value if value == f64::INFINITY => "+Inf".to_owned(),
             value if value == f64::NEG_INFINITY => "-Inf".to_owned(),

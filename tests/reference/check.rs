@@ -1,9 +1,11 @@
 //! Whether the engine gives what the reference gives.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use tidewatch::model::{BucketSpan, FloatHistogram, Labels as EngineLabels, Timestamp};
+use tidewatch::model::histogram::CUSTOM_BUCKETS_SCHEMA;
+use tidewatch::model::{
+    BucketSpan, CounterResetHint, FloatHistogram, Labels as EngineLabels, Timestamp,
+};
 use tidewatch::promql::memory::{MemorySample, MemorySource, MemoryValue};
 use tidewatch::promql::{Engine, EngineOptions, Features, QueryOptions, Value as EngineValue};
 
@@ -13,6 +15,9 @@ use super::histogram::Histo;
 
 /// Relative difference that rounding may make.
 const TOLERANCE: f64 = 1e-7;
+
+/// What rounding may leave in a bucket that is empty.
+const NOTHING: f64 = 1e-12;
 
 /// The data, the times of the queries, and an engine over the data.
 pub struct Bench {
@@ -29,8 +34,8 @@ pub enum Outcome {
     Same,
     /// Both fail.
     BothFail,
-    /// The language leaves the result open, or the reference does not know it.
-    Open,
+    /// The language leaves the result open, or the reference does not know it: why.
+    Open(&'static str),
 }
 
 /// The first and last time and the step (ms) of the queries of [`Bench::small`].
@@ -51,7 +56,9 @@ const NEWEST: Features = Features {
 impl Bench {
     /// All there is, native histograms too; samples, times and ranges meet at their edges.
     pub fn small() -> Bench {
-        let series = [data::series(START_MS, 0, true), data::started(START_MS)].concat();
+        let series =
+            [data::series(START_MS, 0, true), data::started(START_MS), data::kinds(START_MS)]
+                .concat();
         let mut bench = Bench::new(series, TIMES);
         let features = Features { use_start_timestamps: true, ..NEWEST };
         bench.engine = Engine::new(EngineOptions { features, ..EngineOptions::default() });
@@ -77,14 +84,13 @@ impl Bench {
     pub fn compare(&self, text: &str) -> Result<Outcome, String> {
         let expr = self.engine.parse(text).map_err(|error| format!("{text}: {error}"))?;
         let (start, end, step) = self.times;
-        let is_open = Cell::new(false);
-        let query = Query { series: &self.series, start, end, step, is_open };
+        let query = Query::new(&self.series, self.times);
         let wanted = query.range(&expr);
         let options = QueryOptions::default();
         let (first, last) = (Timestamp(start), Timestamp(end));
         let got = self.engine.range(&self.source, text, first, last, step, &options);
-        if query.is_open.get() {
-            return Ok(Outcome::Open);
+        if let Some(why) = query.open.get() {
+            return Ok(Outcome::Open(why));
         }
         match (wanted, got) {
             (Err(_), Err(_)) => Ok(Outcome::BothFail),
@@ -124,6 +130,12 @@ fn native(histogram: &Histo) -> FloatHistogram {
             length: (last - first + 1) as u32,
         }],
         positive_buckets: (first..=last).map(count).collect(),
+        counter_reset_hint: match histogram.is_gauge {
+            true => CounterResetHint::Gauge,
+            false => CounterResetHint::Unknown,
+        },
+        schema: if histogram.bounds.is_some() { CUSTOM_BUCKETS_SCHEMA } else { 0 },
+        custom_values: histogram.bounds.clone().unwrap_or_default(),
         ..FloatHistogram::default()
     }
 }
@@ -154,9 +166,11 @@ fn numbers(point: &Point) -> Vec<(String, f64)> {
         Point::Float(value) => vec![("float".to_owned(), *value)],
         Point::Histogram(h) => {
             let totals = [("count".to_owned(), h.count), ("sum".to_owned(), h.sum)];
-            let buckets = h.buckets.iter().filter(|(_, count)| **count != 0.0);
+            let buckets = h.buckets.iter().filter(|(_, count)| !(count.abs() < NOTHING));
             let buckets = buckets.map(|(bucket, count)| (bucket.to_string(), *count));
-            totals.into_iter().chain(buckets).collect()
+            let bounds = h.bounds.iter().flatten().map(|bound| ("bound".to_owned(), *bound));
+            let gauge = h.is_gauge.then(|| ("gauge".to_owned(), 1.0));
+            totals.into_iter().chain(buckets).chain(bounds).chain(gauge).collect()
         }
         Point::Stale => panic!("a stale marker is no result"),
     }
@@ -184,7 +198,14 @@ fn engine_points(value: &EngineValue) -> Vec<Found> {
 
 /// The histogram as the reference has it.
 fn plain(histogram: &FloatHistogram) -> Histo {
-    let mut plain = Histo { count: histogram.count, sum: histogram.sum, ..Histo::default() };
+    let is_custom = histogram.schema == CUSTOM_BUCKETS_SCHEMA;
+    let mut plain = Histo {
+        bounds: is_custom.then(|| histogram.custom_values.clone()),
+        is_gauge: histogram.counter_reset_hint == CounterResetHint::Gauge,
+        count: histogram.count,
+        sum: histogram.sum,
+        ..Histo::default()
+    };
     let (mut bucket, mut counts) = (0i64, histogram.positive_buckets.iter());
     for span in &histogram.positive_spans {
         bucket += i64::from(span.offset);

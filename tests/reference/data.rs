@@ -152,5 +152,50 @@ pub fn started(start_ms: i64) -> Vec<Series> {
     all
 }
 
+/// Custom bounds: some equal, some with bounds in common, some without, one not above zero.
+const BOUNDS: [&[f64]; 6] =
+    [&[1.0, 2.0, 5.0], &[1.0, 2.0, 5.0], &[2.0, 5.0, 10.0], &[1.0, 5.0], &[0.5, 3.0], &[-1.0, 2.0]];
+
+/// Histograms of custom buckets, one of which changes its bounds; gauges; and series whose samples
+/// are of all kinds in turn.
+pub fn kinds(start_ms: i64) -> Vec<Series> {
+    let custom = |at: i64, n: usize| {
+        let bounds = BOUNDS[if n == 2 && at > 33 { 3 } else { n }];
+        let count = (at % (21 + n as i64)) as f64;
+        let counts: Vec<f64> = (0..=bounds.len())
+            .map(|i| if i == 1 && n == 3 { 0.0 } else { count * i as f64 + 1.0 })
+            .collect();
+        Histo::custom(bounds, &counts, count * 11.5)
+    };
+    let gauge = |at: i64, n: usize| {
+        let count = ((at * 7 + 3 * n as i64) % 11) as f64;
+        Histo { is_gauge: true, ..Histo::new(&[(-1, count + 0.5), (0, count), (1, 1.0)]) }
+    };
+    let kind = |at: i64, n: usize| match (at / 7 + n as i64) % 4 {
+        0 => Point::Histogram(Histo::new(&[(0, (at % 13) as f64), (1, 2.0)])),
+        1 => Point::Histogram(custom(at, n)),
+        2 => Point::Histogram(gauge(at, n)),
+        _ => Point::Float((at % 9) as f64),
+    };
+    let mut all = Vec::new();
+    for (n, (job, instance)) in
+        [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2"), ("c", "3"), ("c", "4")]
+            .into_iter()
+            .enumerate()
+    {
+        let mut add = |name: &str, point: &dyn Fn(i64) -> Point| {
+            let pairs = [("__name__", name), ("job", job), ("instance", instance)];
+            let labels = pairs.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            let there = (0..SAMPLES).filter(|at| n != 1 || at % 10 != 6);
+            let samples = there.map(|at| (start_ms + at * INTERVAL_MS, point(at))).collect();
+            all.push(Series { labels, samples, starts: BTreeMap::new() });
+        };
+        add("nhcb", &|at| Point::Histogram(custom(at, n)));
+        add("gauges", &|at| Point::Histogram(gauge(at, n)));
+        add("kinds", &|at| kind(at, n));
+    }
+    all
+}
+
 /// How many kinds of start timestamps there are.
 const STARTED: i64 = 6;

@@ -1,6 +1,6 @@
 //! The evaluator: an expression at one time after the other.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use tidewatch::model::{MatchOp, Matcher};
@@ -11,7 +11,9 @@ use tidewatch::promql::ast::{
 
 use super::aggregate;
 use super::data::{Labels, Point, Series};
+use super::extended;
 use super::functions;
+use super::histogram::Histo;
 use super::matching;
 
 /// How far an instant selector looks back, in ms.
@@ -86,11 +88,34 @@ pub struct Query<'a> {
     pub end: i64,
     /// Time between two of them in ms; 0 for one time alone.
     pub step: i64,
-    /// Set where the language leaves the result open: which of equals `topk` takes.
-    pub is_open: Cell<bool>,
+    /// Why the result is open, if it is: the language leaves it so, or the reference does not know.
+    pub open: Cell<Option<&'static str>>,
+    /// First and last time of the evaluation around the place that is evaluated: those of the query
+    /// or of a subquery.
+    pub span: Cell<(i64, i64)>,
+    /// What subqueries have found already.
+    pub grids: RefCell<BTreeMap<GridOf, Result<Grid, Failure>>>,
 }
 
+/// A subquery (where it stands in memory) and the span around it.
+type GridOf = (usize, (i64, i64));
+/// What the expression of a subquery gives at each of its steps, and whether that is open.
+type Grid = Vec<(i64, Vec<Element>, Option<&'static str>)>;
+
 impl Query<'_> {
+    /// These series, asked at `(first, last, step)` in ms.
+    pub fn new(series: &[Series], (start, end, step): (i64, i64, i64)) -> Query<'_> {
+        let (open, span) = (Cell::new(None), Cell::new((start, end)));
+        Query { series, start, end, step, open, span, grids: RefCell::default() }
+    }
+
+    /// The result is open, for a reason in few words, if it is so; the first reason is kept.
+    pub fn is_open_if(&self, is_so: bool, why: &'static str) {
+        if is_so && self.open.get().is_none() {
+            self.open.set(Some(why));
+        }
+    }
+
     /// The value at each time.
     pub fn range(&self, expr: &Expr) -> Result<Steps, Failure> {
         let step = self.step.max(1);
@@ -182,15 +207,7 @@ impl Query<'_> {
                 near && *point != Point::Stale
             };
             let samples: Vec<&(i64, Point)> = series.samples.iter().filter(within).collect();
-            let is_histogram = |sample: &&(i64, Point)| matches!(sample.1, Point::Histogram(_));
-            if samples.iter().any(is_histogram) {
-                self.is_open.set(true); // of histograms the reference knows no lines
-                return None;
-            }
-            let samples: Vec<(i64, f64)> =
-                samples.into_iter().filter_map(|(at, p)| Some((*at, p.float()?))).collect();
-            let value = value_at(&samples, time, false)?;
-            let point = Point::Float(value);
+            let point = on_line(&samples, time)?;
             Some(Element { labels: series.labels.clone(), point, taken: None })
         };
         self.matching(&selector.matchers).filter_map(element).collect()
@@ -267,18 +284,17 @@ impl Query<'_> {
         Ok(Value::Vector(if count > 0 { vec![all] } else { Vec::new() }))
     }
 
-    /// Evaluates at the multiples of the step that lie in the range.
+    /// What the expression gave at the multiples of the step that lie in the range.
     fn subquery(&self, subquery: &Subquery, time: i64) -> Result<Vec<Range>, Failure> {
         let end = self.time_of(subquery.at, &subquery.offset, time)?;
         let start = end - self.duration(&subquery.range)?;
-        let step = match &subquery.step {
-            Some(step) => self.duration(step)?,
-            None => SUBQUERY_STEP_MS,
-        };
-        let first = (start.div_euclid(step) + 1) * step;
         let mut ranges: Vec<Range> = Vec::new();
-        for at in (first..=end).step_by(step as usize) {
-            for element in self.vector(&subquery.expr, at)? {
+        for (at, vector, open) in self.grid(subquery)? {
+            if at <= start || at > end {
+                continue;
+            }
+            self.open.set(self.open.get().or(open));
+            for element in vector {
                 let sample = (at, element.point);
                 match ranges.iter_mut().find(|range| range.labels == element.labels) {
                     Some(range) => range.samples.push(sample),
@@ -292,6 +308,40 @@ impl Query<'_> {
             }
         }
         Ok(ranges)
+    }
+
+    /// Evaluates the expression of a subquery at the multiples of its step, from the first range on
+    /// to the last, also where they lie in no range: the subquery fails where it fails there.
+    fn grid(&self, subquery: &Subquery) -> Result<Grid, Failure> {
+        let around = self.span.get();
+        let key = (std::ptr::from_ref(subquery) as usize, around);
+        if let Some(known) = self.grids.borrow().get(&key) {
+            return known.clone();
+        }
+        let grid = self.new_grid(subquery, around);
+        self.span.set(around);
+        self.grids.borrow_mut().insert(key, grid.clone());
+        grid
+    }
+
+    fn new_grid(&self, subquery: &Subquery, around: (i64, i64)) -> Result<Grid, Failure> {
+        let first = self.time_of(subquery.at, &subquery.offset, around.0)?;
+        let last = self.time_of(subquery.at, &subquery.offset, around.1)?;
+        let step = match &subquery.step {
+            Some(step) => self.duration(step)?,
+            None => SUBQUERY_STEP_MS,
+        };
+        let start = first - self.duration(&subquery.range)?;
+        let begin = (start.div_euclid(step) + 1) * step;
+        self.span.set((begin, last));
+        let open_before = self.open.take();
+        let mut grid = Grid::new();
+        for at in (begin..=last).step_by(step as usize) {
+            let vector = self.vector(&subquery.expr, at)?;
+            grid.push((at, vector, self.open.take()));
+        }
+        self.open.set(open_before);
+        Ok(grid)
     }
 }
 
@@ -313,6 +363,34 @@ pub fn value_at(samples: &[(i64, f64)], time: i64, is_counter: bool) -> Option<f
         return Some(before.1);
     }
     Some(from + (behind.1 - from) * (time - before.0) as f64 / (behind.0 - before.0) as f64)
+}
+
+/// The point at `time` on the line between samples of one kind.
+fn on_line(samples: &[&(i64, Point)], time: i64) -> Option<Point> {
+    let (mut floats, mut histograms) = (Vec::new(), Vec::new());
+    for (at, point) in samples {
+        match point {
+            Point::Float(value) => floats.push((*at, *value)),
+            Point::Histogram(histogram) => histograms.push((*at, histogram.clone())),
+            Point::Stale => {}
+        }
+    }
+    match (floats.is_empty(), histograms.is_empty()) {
+        (false, true) => Some(Point::Float(value_at(&floats, time, false)?)),
+        (true, false) => {
+            let before = histograms.iter().rfind(|(at, _)| *at <= time)?;
+            let behind = histograms.iter().find(|(at, _)| *at > time);
+            Some(Point::Histogram(match behind {
+                _ if before.0 == time => before.1.clone(),
+                Some(behind) => {
+                    let is_counter = !before.1.is_gauge || !behind.1.is_gauge;
+                    extended::between(before, behind, time, is_counter)?
+                }
+                None => Histo { is_gauge: false, ..before.1.clone() },
+            }))
+        }
+        _ => None,
+    }
 }
 
 /// The `limitk` of `count(limitk(...))`: how many there are is certain, which ones is not.

@@ -1,11 +1,11 @@
 //! Function calls.
 
 use tidewatch::model::MatchOp;
-use tidewatch::promql::ast::{Call, Expr, ValueType};
+use tidewatch::promql::ast::{Call, EdgeMode, Expr, ValueType};
 
 use super::data::{Labels, Point};
 use super::evaluate::{Element, Failure, Query, Value, mapped, start_of, unique, without_name};
-use super::{info, ranges};
+use super::{extended, info, ranges};
 
 /// The value of a call at `time`.
 pub fn call(query: &Query<'_>, call: &Call, time: i64) -> Result<Value, Failure> {
@@ -32,7 +32,11 @@ pub fn call(query: &Query<'_>, call: &Call, time: i64) -> Result<Value, Failure>
             _ => Vec::new(),
         },
         "start_timestamp" => starts(query, &call.args[0], vector(0)?)?,
-        "timestamp" => timestamps(&call.args[0], vector(0)?, seconds)?,
+        "timestamp" => {
+            let plain = of_samples(&call.args[0]);
+            let argument = plain.as_ref().unwrap_or(&call.args[0]);
+            timestamps(argument, query.vector(argument, time)?, seconds)?
+        }
         "sort" | "sort_desc" => {
             vector(0)?.into_iter().filter(|e| matches!(e.point, Point::Float(_))).collect()
         }
@@ -121,7 +125,7 @@ fn over_ranges(query: &Query<'_>, call: &Call, time: i64) -> Result<Vec<Element>
     let name = call.function.name;
     for argument in &call.args {
         if let Expr::MatrixSelector(selector) = argument
-            && !ranges::takes_extended(name, selector.vector.edge)
+            && !extended::takes_extended(name, selector.vector.edge)
         {
             return Err(format!("no extended ranges for {name}"));
         }
@@ -169,6 +173,19 @@ fn expected_labels(expr: &Expr) -> Labels {
         labels.remove(name);
     });
     labels
+}
+
+/// A selector of samples as they are for one of values between them.
+fn of_samples(argument: &Expr) -> Option<Expr> {
+    match argument {
+        Expr::Paren(paren) => of_samples(&paren.expr),
+        Expr::VectorSelector(selector) => {
+            let mut selector = selector.clone();
+            selector.edge = EdgeMode::Plain;
+            Some(Expr::VectorSelector(selector))
+        }
+        _ => None,
+    }
 }
 
 /// When the samples of a selector were taken; of anything else, the time of evaluation.
@@ -308,7 +325,7 @@ const CALENDAR_SECONDS_MAX: f64 = 4e9;
 /// Parts of the date, in UTC, day by day from 1970 on.
 fn date(query: &Query<'_>, name: &str, seconds: f64) -> f64 {
     if !(0.0..CALENDAR_SECONDS_MAX).contains(&seconds) {
-        query.is_open.set(true);
+        query.is_open_if(true, "dates far away");
         return f64::NAN;
     }
     let seconds = seconds.floor() as i64;
@@ -355,7 +372,10 @@ fn histogram_quantile(
         let count = match element.point {
             Point::Float(count) => count,
             Point::Histogram(native) => {
-                query.is_open.set(query.is_open.get() || native.is_odd());
+                query.is_open_if(native.is_odd(), "odd histograms");
+                // Of one bucket without bounds, rounding tells whether it is nothing or all.
+                let is_endless = native.bounds.as_ref().is_some_and(Vec::is_empty);
+                query.is_open_if(is_endless && phi == 0.0, "quantiles without bounds");
                 result.push(plain(without_name(&element.labels), native.quantile(phi)));
                 continue;
             }
@@ -372,7 +392,7 @@ fn histogram_quantile(
     for (labels, buckets) in histograms {
         // NaN is neither above nor below a rank: what is found depends on how one looks for it.
         let has_order = buckets.iter().all(|(_, count)| !count.is_nan());
-        query.is_open.set(query.is_open.get() || !has_order);
+        query.is_open_if(!has_order, "buckets of NaN");
         result.push(plain(labels, quantile_of_buckets(phi, buckets)));
     }
     unique(result)
@@ -389,11 +409,13 @@ fn fractions(
     for element in vector {
         match element.point {
             Point::Histogram(native) => {
-                query.is_open.set(query.is_open.get() || native.is_odd());
+                query.is_open_if(native.is_odd(), "odd histograms");
                 let labels = without_name(&element.labels);
                 result.push(plain(labels, native.fraction(low, high)));
             }
-            _ if element.labels.contains_key("le") => query.is_open.set(true),
+            _ if element.labels.contains_key("le") => {
+                query.is_open_if(true, "fractions of classic histograms");
+            }
             _ => {}
         }
     }
@@ -444,5 +466,5 @@ fn quantile_of_buckets(phi: f64, mut buckets: Vec<Bucket>) -> f64 {
 
 /// Differences this small come from rounding.
 fn near(a: f64, b: f64) -> bool {
-    (a - b).abs() <= 1e-12 * (a.abs() + b.abs())
+    (a - b).abs() <= 1e-12 * (a.abs() + b.abs()).min(f64::MAX)
 }

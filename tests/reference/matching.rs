@@ -4,6 +4,7 @@ use tidewatch::promql::ast::{Binary, BinaryOp, Cardinality, VectorMatching};
 
 use super::data::{Labels, Point};
 use super::evaluate::{Element, Failure, Value, unique, without_name};
+use super::histogram::Histo;
 
 /// The value of an operation.
 pub fn binary(binary: &Binary, lhs: Value, rhs: Value) -> Result<Value, Failure> {
@@ -69,8 +70,8 @@ fn operate(binary: &Binary, a: &Point, b: &Point, kept: &Point) -> Option<(Point
     let holds = match (a, b) {
         (Point::Float(a), Point::Float(b)) => compared(binary.op, *a, *b),
         (Point::Histogram(a), Point::Histogram(b)) => match binary.op {
-            BinaryOp::Eq => Some(a == b),
-            BinaryOp::Ne => Some(a != b),
+            BinaryOp::Eq => Some(a.equals(b)),
+            BinaryOp::Ne => Some(!a.equals(b)),
             _ => None,
         },
         _ => None,
@@ -86,10 +87,10 @@ fn operate(binary: &Binary, a: &Point, b: &Point, kept: &Point) -> Option<(Point
             Point::Float(computed(op, *a, *b))
         }
         (Point::Histogram(a), Point::Histogram(b), BinaryOp::Add) => {
-            Point::Histogram(a.plus(b, 1.0))
+            Point::Histogram(a.plus(b, 1.0)?)
         }
         (Point::Histogram(a), Point::Histogram(b), BinaryOp::Sub) => {
-            Point::Histogram(a.plus(b, -1.0))
+            Point::Histogram(Histo { is_gauge: true, ..a.plus(b, -1.0)? })
         }
         (Point::Histogram(h), Point::Float(f), BinaryOp::Mul)
         | (Point::Float(f), Point::Histogram(h), BinaryOp::Mul) => Point::Histogram(h.times(*f)),

@@ -10,6 +10,7 @@ pub mod check;
 pub mod data;
 pub mod dice;
 pub mod evaluate;
+pub mod extended;
 pub mod functions;
 pub mod generate;
 pub mod histogram;

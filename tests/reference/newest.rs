@@ -9,7 +9,20 @@ const WORDS: &[&str] = &["nhi", "nhcb", "gauges", "kinds", "started"];
 const NEWEST_WORDS: &[&str] =
     &["_info", "info(", "fill", "smoothed", "anchored", "limit", "</", ">/"];
 /// Series that the reference evaluator has, too.
-const KNOWN: &[&str] = &["g", "c_total", "nh", "mixed", "target_info", r#"nh{job="a"}"#];
+const KNOWN: &[&str] = &[
+    "g",
+    "c_total",
+    "nh",
+    "mixed",
+    "target_info",
+    r#"nh{job="a"}"#,
+    "nhcb",
+    "nhcb",
+    r#"nhcb{instance="1"}"#,
+    "gauges",
+    "kinds",
+    r#"{__name__="nhcb", job=~".+"}"#,
+];
 const SELECTORS: &[&str] = &[
     "nhi",
     "nhcb",
@@ -137,7 +150,7 @@ impl Generator<'_, '_> {
         let range = self.dice.pick(&["1m", "30s", "2m", "10s", "45s"]);
         let edge = self.dice.pick(&["anchored", "smoothed"]);
         let all: &[&str] = &["c_total", "g", "nhi", "gauges", "h_bucket", "nhcb", "kinds"];
-        let known: &[&str] = &["c_total", "g", "h_bucket", "one"];
+        let known: &[&str] = &["c_total", "g", "h_bucket", "one", "nh", "nhcb", "kinds"];
         let series = self.dice.pick(if self.has_all_series() { all } else { known });
         format!("{name}({series}[{range}] {edge}{})", self.modifiers())
     }
@@ -190,7 +203,8 @@ impl Generator<'_, '_> {
     fn of_histograms(&mut self) -> String {
         let range = self.dice.pick(&["30s", "1m", "2m"]);
         let all: &[&str] = &["nhi", "nhcb", "kinds", "gauges"];
-        let series = self.dice.pick(if self.has_all_series() { all } else { &["nh", "mixed"] });
+        let known: &[&str] = &["nh", "mixed", "nhcb", "gauges", "kinds", "nhcb"];
+        let series = self.dice.pick(if self.has_all_series() { all } else { known });
         let vector = match self.dice.below(5) {
             0 => series.to_owned(),
             1 => format!("sum(rate({series}[{range}]))"),

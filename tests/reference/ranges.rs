@@ -3,7 +3,8 @@
 use tidewatch::promql::ast::EdgeMode;
 
 use super::data::Point;
-use super::evaluate::{Query, Range, value_at};
+use super::evaluate::{Query, Range};
+use super::extended;
 use super::histogram::Histo;
 
 /// The floats of a range, (ms, value).
@@ -23,6 +24,21 @@ fn histograms(range: &Range) -> Vec<(i64, Histo)> {
     range.samples.iter().filter_map(histogram).collect()
 }
 
+/// Functions that do not look at histograms.
+const ONLY_FLOATS: &[&str] = &[
+    "min_over_time",
+    "max_over_time",
+    "stddev_over_time",
+    "stdvar_over_time",
+    "quantile_over_time",
+    "mad_over_time",
+    "ts_of_min_over_time",
+    "ts_of_max_over_time",
+    "deriv",
+    "predict_linear",
+    "double_exponential_smoothing",
+];
+
 /// What function `name` makes of a range that is not empty; `time` is the evaluation time, `params`
 /// its scalar arguments. Floats and histograms together mostly give nothing.
 pub fn apply(
@@ -33,7 +49,7 @@ pub fn apply(
     time: i64,
 ) -> Option<Point> {
     if range.edge != EdgeMode::Plain {
-        return extended(query, name, range);
+        return extended::apply(name, range);
     }
     if range.samples.is_empty() {
         return None;
@@ -54,13 +70,16 @@ pub fn apply(
         }
         _ => {}
     }
-    if !histograms.is_empty() {
+    if !histograms.is_empty() && !ONLY_FLOATS.contains(&name) {
         return with_histograms(query, name, range, &floats, &histograms);
+    }
+    if floats.is_empty() {
+        return None;
     }
     if matches!(name, "rate" | "increase" | "irate" | "changes" | "resets") {
         // What rounding does to a value looks like a change, or like a reset.
         let rounded = |w: &[f64]| w[0] != w[1] && (w[0] - w[1]).abs() <= 1e-9 * w[0].abs();
-        query.is_open.set(query.is_open.get() || values.windows(2).any(rounded));
+        query.is_open_if(values.windows(2).any(rounded), "rounding looks like a change");
     }
     let count = values.len() as f64;
     let result = match name {
@@ -79,13 +98,13 @@ pub fn apply(
             let distances: Vec<f64> = values.iter().map(|value| (value - median).abs()).collect();
             quantile(0.5, &distances)
         }
-        "ts_of_min_over_time" => seconds(time_of_least(&floats)),
+        "ts_of_min_over_time" => seconds(time_of_least(query, &floats)),
         "ts_of_max_over_time" => {
             let negative: Vec<_> = floats.iter().map(|(at, value)| (*at, -value)).collect();
-            seconds(time_of_least(&negative))
+            seconds(time_of_least(query, &negative))
         }
-        "changes" => pairs(&values, |a, b| a != b && !(a.is_nan() && b.is_nan())),
-        "resets" => resets(range, &floats, |a, b| b < a).len() as f64,
+        "changes" => changes_of_points(range),
+        "resets" => resets_of_points(range),
         _ if count < 2.0 && !(is_rate(name) && began_within(range, floats[0].0).is_some()) => {
             return None;
         }
@@ -104,52 +123,6 @@ pub fn apply(
     Some(Point::Float(result))
 }
 
-/// Which functions an extended range has a meaning for.
-pub fn takes_extended(name: &str, edge: EdgeMode) -> bool {
-    let of_anchored = matches!(name, "changes" | "resets");
-    edge == EdgeMode::Plain
-        || matches!(name, "rate" | "increase" | "delta")
-        || edge == EdgeMode::Anchored && of_anchored
-}
-
-/// Over an anchored range, which begins with the last sample at or before its start, if there is
-/// one; or a smoothed one, with the values on the line between samples at both edges.
-fn extended(query: &Query<'_>, name: &str, range: &Range) -> Option<Point> {
-    let float = |(at, point): &(i64, Point)| Some((*at, point.float()?));
-    let around: Vec<(i64, f64)> = range.around.iter().filter_map(float).collect();
-    if around.len() < range.around.len() {
-        query.is_open.set(true); // of histograms the reference knows no extended ranges
-        return None;
-    }
-    let is_counter = name != "delta";
-    let inside: Vec<(i64, f64)> =
-        around.iter().copied().filter(|(at, _)| *at > range.start && *at < range.end).collect();
-    let samples = match range.edge {
-        EdgeMode::Smoothed => {
-            let first = around.first().filter(|(at, _)| *at <= range.end)?;
-            around.last().filter(|(at, _)| *at > range.start)?;
-            let left = value_at(&around, range.start, is_counter).unwrap_or(first.1);
-            let right = value_at(&around, range.end, is_counter).unwrap_or(first.1);
-            [vec![left], inside.iter().map(|(_, value)| *value).collect(), vec![right]].concat()
-        }
-        _ => {
-            range.samples.first()?;
-            let anchor = around.iter().rfind(|(at, _)| *at <= range.start);
-            let own = range.samples.iter().filter_map(|(_, point)| point.float());
-            anchor.map(|(_, value)| *value).into_iter().chain(own).collect()
-        }
-    };
-    let (first, last) = (samples.first()?, samples.last()?);
-    let fell: f64 = samples.windows(2).filter(|w| w[1] < w[0]).map(|w| w[0]).sum();
-    let change = last - first + if is_counter { fell } else { 0.0 };
-    Some(Point::Float(match name {
-        "rate" => change / ((range.end - range.start) as f64 / 1000.0),
-        "changes" => pairs(&samples, |a, b| a != b && !(a.is_nan() && b.is_nan())),
-        "resets" => pairs(&samples, |a, b| b < a),
-        _ => change,
-    }))
-}
-
 /// The functions that histograms, or histograms among floats, have a meaning for.
 fn with_histograms(
     query: &Query<'_>,
@@ -158,53 +131,115 @@ fn with_histograms(
     floats: &[(i64, f64)],
     histograms: &[(i64, Histo)],
 ) -> Option<Point> {
+    if matches!(name, "rate" | "increase" | "irate" | "changes" | "resets") {
+        let rounded = |pair: &[(i64, Histo)]| pair[0].1.is_rounded(&pair[1].1);
+        query.is_open_if(histograms.windows(2).any(rounded), "rounding looks like a change");
+    }
     match name {
+        "irate" | "idelta" => last_two_points(name, range),
+        "changes" => Some(Point::Float(changes_of_points(range))),
+        "resets" => Some(Point::Float(resets_of_points(range))),
         "sum_over_time" | "avg_over_time" | "rate" | "increase" | "delta" if !floats.is_empty() => {
             None
         }
-        "sum_over_time" => Some(Point::Histogram(total(histograms))),
+        "sum_over_time" => Some(Point::Histogram(total(histograms)?)),
         "avg_over_time" => {
-            Some(Point::Histogram(total(histograms).divided(histograms.len() as f64)))
+            Some(Point::Histogram(total(histograms)?.divided(histograms.len() as f64)))
         }
+        "delta" => Some(Point::Histogram(delta_of_histograms(range, histograms)?)),
         "rate" | "increase"
             if histograms.len() < 2 && began_within(range, histograms[0].0).is_none() =>
         {
             None
         }
         "rate" | "increase" => {
-            let increase = increase_of_histograms(range, histograms);
+            let increase = increase_of_histograms(range, histograms)?;
             let seconds =
                 if name == "rate" { (range.end - range.start) as f64 / 1000.0 } else { 1.0 };
             Some(Point::Histogram(increase.divided(seconds)))
         }
-        "resets" if floats.is_empty() => {
-            let resets = resets(range, histograms, |a, b| b.is_reset_after(a));
-            Some(Point::Float(resets.len() as f64))
-        }
         _ => {
-            query.is_open.set(true);
+            query.is_open_if(true, "a function of histograms");
             None
         }
     }
 }
 
-fn total(histograms: &[(i64, Histo)]) -> Histo {
-    histograms.iter().fold(Histo::default(), |sum, (_, histogram)| sum.plus(histogram, 1.0))
+fn total(histograms: &[(i64, Histo)]) -> Option<Histo> {
+    let histograms: Vec<&Histo> = histograms.iter().map(|(_, histogram)| histogram).collect();
+    Histo::total(&histograms)
 }
 
-fn increase_of_histograms(range: &Range, histograms: &[(i64, Histo)]) -> Histo {
+/// The increase of a counter; a first histogram that is forgotten at once may be of another kind.
+fn increase_of_histograms(range: &Range, histograms: &[(i64, Histo)]) -> Option<Histo> {
     let (first, last) = (&histograms[0], &histograms[histograms.len() - 1]);
-    let mut increase = last.1.plus(&first.1, -1.0);
-    for after in resets(range, histograms, |a, b| b.is_reset_after(a)) {
-        increase = increase.plus(&histograms[after].1, 1.0);
+    let fell = resets(range, histograms, |a, b| b.is_reset_after(a));
+    let is_forgotten = fell.first() == Some(&0);
+    let start = if is_forgotten { histograms[1].1.emptied() } else { first.1.clone() };
+    if histograms[1..].iter().any(|(_, histogram)| !histogram.is_like(&start)) {
+        return None;
     }
+    let mut increase = last.1.plus(&start, -1.0)?;
+    for after in fell.into_iter().filter(|after| *after > 0) {
+        increase = increase.plus(&histograms[after].1, 1.0)?;
+    }
+    // That of a single one is the histogram itself.
+    increase.is_gauge = histograms.len() > 1 || last.1.is_gauge;
     if let Some(began) = began_within(range, first.0) {
         let stretched = stretch_from(range, histograms.len(), began, (first.0, last.0));
-        return increase.plus(&first.1, 1.0).times(stretched);
+        return Some(increase.plus(&first.1, 1.0)?.times(stretched));
     }
     let zero =
         (increase.count > 0.0 && first.1.count >= 0.0).then(|| first.1.count / increase.count);
-    increase.times(stretch(range, histograms.len(), first.0, last.0, zero))
+    Some(increase.times(stretch(range, histograms.len(), first.0, last.0, zero)))
+}
+
+/// The change of a gauge between the first and the last.
+fn delta_of_histograms(range: &Range, histograms: &[(i64, Histo)]) -> Option<Histo> {
+    let [first, .., last] = histograms else { return None };
+    let mut change = last.1.plus(&first.1, -1.0)?;
+    change.is_gauge = true;
+    Some(change.times(stretch(range, histograms.len(), first.0, last.0, None)))
+}
+
+/// The change between the last two samples, of whatever kind.
+fn last_two_points(name: &str, range: &Range) -> Option<Point> {
+    let [.., before, last] = &range.samples[..] else { return None };
+    let is_rate = name == "irate";
+    match (&before.1, &last.1) {
+        (Point::Float(a), Point::Float(b)) => {
+            Some(Point::Float(last_two(range, &[(before.0, *a), (last.0, *b)], is_rate)))
+        }
+        (Point::Histogram(a), Point::Histogram(b)) => {
+            let pair = [(before.0, a.clone()), (last.0, b.clone())];
+            let began = is_rate && !resets(range, &pair, |a, b| b.is_reset_after(a)).is_empty();
+            let mut change = if began { b.clone() } else { b.plus(a, -1.0)? };
+            change.is_gauge = true;
+            let seconds = if is_rate { (last.0 - before.0) as f64 / 1000.0 } else { 1.0 };
+            Some(Point::Histogram(change.divided(seconds)))
+        }
+        _ => None,
+    }
+}
+
+/// How often a sample is unlike the one before it, of whatever kind they are.
+pub fn changes_of_points(range: &Range) -> f64 {
+    let changed = |a: &Point, b: &Point| match (a, b) {
+        (Point::Float(a), Point::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
+        (Point::Histogram(a), Point::Histogram(b)) => !a.equals(b),
+        _ => true,
+    };
+    range.samples.windows(2).filter(|pair| changed(&pair[0].1, &pair[1].1)).count() as f64
+}
+
+/// How often a counter began anew, of whatever kind its samples are; another kind is a new counter.
+pub fn resets_of_points(range: &Range) -> f64 {
+    let fell = |a: &Point, b: &Point| match (a, b) {
+        (Point::Float(a), Point::Float(b)) => b < a,
+        (Point::Histogram(a), Point::Histogram(b)) => b.is_reset_after(a),
+        _ => true,
+    };
+    resets(range, &range.samples, fell).len() as f64
 }
 
 /// The sum, with what rounding loses added in the end (Neumaier).
@@ -238,10 +273,13 @@ fn negative(values: &[f64]) -> Vec<f64> {
 }
 
 /// The time of the least value, of equals the last; NaN only when there is nothing else.
-fn time_of_least(floats: &[(i64, f64)]) -> i64 {
+fn time_of_least(query: &Query<'_>, floats: &[(i64, f64)]) -> i64 {
     let least = floats.iter().fold(floats[0], |least, sample| {
         if sample.1 <= least.1 || least.1.is_nan() { *sample } else { least }
     });
+    let rounded =
+        |(_, v): &(i64, f64)| *v != least.1 && (v - least.1).abs() <= 1e-9 * least.1.abs();
+    query.is_open_if(floats.iter().any(rounded), "rounding chooses among equals");
     least.0
 }
 
@@ -269,10 +307,6 @@ pub fn quantile(phi: f64, values: &[f64]) -> f64 {
     let (lower, weight) = (rank.floor() as usize, rank - rank.floor());
     let upper = (lower + 1).min(sorted.len() - 1);
     sorted[lower] * (1.0 - weight) + sorted[upper] * weight
-}
-
-fn pairs(values: &[f64], happened: impl Fn(f64, f64) -> bool) -> f64 {
-    values.windows(2).filter(|pair| happened(pair[0], pair[1])).count() as f64
 }
 
 /// The change over the whole range, of which the samples show a part. A counter only grows: where

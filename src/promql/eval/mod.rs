@@ -33,7 +33,7 @@ mod tests;
 use crate::model::{SeriesSource, Timestamp};
 
 use super::annotations::Notes;
-use super::ast::{Expr, StringLiteral, ValueType};
+use super::ast::{BinaryOp, Expr, StringLiteral, ValueType};
 use super::engine::{EngineOptions, QueryOptions, QueryOutput, QueryStats};
 use super::error::QueryError;
 use super::functions::Evaluation;
@@ -194,6 +194,11 @@ pub(crate) fn scalar(
     for binary in operations {
         context.budget.check()?;
         let rhs = scalar(context, &binary.rhs, grid, notes)?;
+        if matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
+            let operator = binary.op.as_str();
+            let message = format!("operator \"{operator}\" not allowed for Scalar operations");
+            return Err(QueryError::Execution(message));
+        }
         values = operator::scalars(binary.op, &values, &rhs);
     }
     Ok(values)

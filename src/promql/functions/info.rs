@@ -156,7 +156,8 @@ impl Sources {
             let mut row = Row::new(set.labels(index).clone(), steps);
             instant::fill(&data, reach, context.lookback_ms, Show::Value, &mut row);
             if !row.histograms.is_empty() {
-                return Err(QueryError::Execution("info sample should be float".to_owned()));
+                let message = "this should be an info metric, with float samples";
+                return Err(QueryError::Execution(format!("{message}: {}", row.labels)));
             }
             let seen = instant::fill(&data, reach, context.lookback_ms, Show::Timestamp, &mut row);
             if let Some(mut tally) = context.budget.tally() {

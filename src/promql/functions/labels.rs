@@ -2,8 +2,8 @@
 
 use regex::Regex;
 
-use crate::model::Labels;
 use crate::model::labels::METRIC_NAME;
+use crate::model::{Labels, pattern};
 
 use super::super::annotations::Notes;
 use super::super::ast::Call;
@@ -24,12 +24,9 @@ pub(super) fn replace(
     grid: Grid,
     notes: &mut Notes,
 ) -> Result<Block, QueryError> {
-    let [replacement, src, pattern] = [2, 3, 4].map(|at| call.args.get(at).map_or("", string));
-    let anchored = format!("^(?s:{pattern})$");
-    let regex: Regex = regex::RegexBuilder::new(&anchored)
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
-        .map_err(|_| execution("invalid regular expression in label_replace()", pattern))?;
+    let [replacement, src, regex] = [2, 3, 4].map(|at| call.args.get(at).map_or("", string));
+    let regex: Regex = pattern::anchored(regex, REGEX_BYTES_MAX)
+        .map_err(|_| execution("invalid regular expression in label_replace()", regex))?;
     let dst = destination(call, "label_replace")?;
     let mut block = vector(context, &call.args[0], grid, notes)?;
     for row in &mut block.rows {

@@ -65,7 +65,8 @@ pub(super) fn by_label_descending(
 
 fn evaluate(context: &Context<'_>, call: &Call, grid: Grid, notes: &mut Notes) -> Sorted {
     let block = vector(context, &call.args[0], grid, notes)?;
-    if context.query_step > 0 && grid.steps > 1 {
+    // A subquery is a range, too.
+    if grid.steps > 1 {
         notes.warn(
             call.span,
             "sort is ineffective for range queries since results are always ordered by labels",

@@ -6,7 +6,7 @@ use nom::combinator::{cut, flat_map, map, opt, success, value};
 use nom::sequence::{delimited, preceded};
 
 use super::Node;
-use super::call::grouping_labels;
+use super::call::{grouping_labels, starts_expression};
 use super::literal::signed_number;
 use super::modifier::operand;
 use super::tokens::{Failure, Parsed, Tokens, chain, keyword, nested, select, token};
@@ -72,7 +72,7 @@ fn join<'a>(rest: Tokens<'a>, lhs: Node, (op, modifiers, rhs): Operation) -> Par
     let Modifiers { return_bool, matching } = *modifiers;
     let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
     if fills && !rest.query.features.binop_fill_modifiers {
-        return rest.fail(span, "binop fill modifiers are experimental and not enabled");
+        return rest.fail_behind(span, "binop fill modifiers are experimental and not enabled");
     }
     // An operation on the left is no level of its own: chains are gone through in loops.
     let continued = matches!(*lhs.expr, Expr::Binary(_));
@@ -119,7 +119,18 @@ fn group(input: Tokens<'_>) -> Parsed<'_, Group> {
         value(Cardinality::ManyToOne, keyword(Keyword::GroupLeft)),
         value(Cardinality::OneToMany, keyword(Keyword::GroupRight)),
     ));
-    (card, map(opt(grouping_labels), Option::unwrap_or_default)).parse(input)
+    (card, group_labels).parse(input)
+}
+
+/// Labels in parentheses, or none where the right operand or what fills in for it begins.
+fn group_labels(input: Tokens<'_>) -> Parsed<'_, Vec<String>> {
+    use Keyword::{Fill, FillLeft, FillRight};
+    match input.first().kind {
+        TokenKind::LeftParen => grouping_labels(input),
+        TokenKind::Keyword(Fill | FillLeft | FillRight) => Ok((input, Vec::new())),
+        next if starts_expression(next) => Ok((input, Vec::new())),
+        _ => cut(grouping_labels).parse(input),
+    }
 }
 
 /// `fill (1)`, or `fill_left (1)` and `fill_right (2)` in any order; what missing series of the

@@ -80,7 +80,7 @@ fn argument_comma(input: Tokens<'_>) -> Parsed<'_, Token> {
 }
 
 /// Whether an expression can begin with that token.
-fn starts_expression(kind: TokenKind) -> bool {
+pub(super) fn starts_expression(kind: TokenKind) -> bool {
     match kind {
         TokenKind::Number
         | TokenKind::Duration
@@ -116,6 +116,10 @@ fn grouping_then_args(input: Tokens<'_>) -> Parsed<'_, (Grouping, Vec<Node>)> {
 fn args_then_grouping(input: Tokens<'_>) -> Parsed<'_, (Grouping, Vec<Node>)> {
     let (rest, args) = args(input)?;
     let (rest, grouping) = opt(grouping).parse(rest)?;
+    // Whether a grouping follows is known only when the next token is.
+    if grouping.is_none() && rest.first().kind == TokenKind::Error {
+        return rest.unexpected();
+    }
     Ok((rest, (grouping.unwrap_or_default(), args)))
 }
 

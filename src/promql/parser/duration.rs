@@ -49,7 +49,7 @@ pub(super) fn positive_duration(input: Tokens<'_>) -> Parsed<'_, DurationSpec> {
     let (rest, part) = duration(input)?;
     match part.expr {
         DurationExpr::Number(number) if number.value <= 0.0 => {
-            input.fail(number.span, "duration must be greater than 0")
+            rest.fail_behind(number.span, "duration must be greater than 0")
         }
         expr => Ok((rest, fixed_if_number(expr))),
     }
@@ -102,8 +102,8 @@ fn operation<'a>(weakest: u8) -> impl Parser<Tokens<'a>, Output = Operation, Err
 fn join<'a>(rest: Tokens<'a>, lhs: Part, (op, operator, rhs): Operation) -> Parsed<'a, Part> {
     let zero = matches!(&rhs.expr, DurationExpr::Number(number) if number.value == 0.0);
     match op {
-        BinaryOp::Div if zero => return rest.fail(operator.span, "division by zero"),
-        BinaryOp::Mod if zero => return rest.fail(operator.span, "modulo by zero"),
+        BinaryOp::Div if zero => return rest.fail_behind(operator.span, "division by zero"),
+        BinaryOp::Mod if zero => return rest.fail_behind(operator.span, "modulo by zero"),
         _ => {}
     }
     // As in Prometheus, for which an operand in parentheses is what they hold.

@@ -84,9 +84,13 @@ fn match_op(input: Tokens<'_>) -> Parsed<'_, MatchOp> {
     select(op).parse(input)
 }
 
-/// The sentence in an error of the regular expression library, without its drawing.
+/// What Go says of the pattern; else the sentence in an error of the regular expression library,
+/// without its drawing.
 fn regex_reason(error: &regex::Error) -> String {
     let text = error.to_string();
+    if !text.starts_with("regex parse error") {
+        return text;
+    }
     let last = text.lines().last().unwrap_or_default();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }

@@ -96,6 +96,9 @@ fn other_ways_of_writing_print_canonically() {
         ("foo offset 1.5", "foo offset 1s500ms"),
         ("foo offset -2 ^ 2", "foo offset -2s ^ 2"),
         ("foo[+5m]", "foo[5m]"),
+        ("foo[((1h) + (((5m))))]", "foo[((1h) + (5m))]"),
+        ("2002ms", "2s1ms"),
+        ("foo{a=~\"/api/{id}\"}", "foo{a=~\"/api/{id}\"}"),
         ("a - ignoring() b", "a - b"),
         ("fill + fill_left", "fill + fill_left"),
         ("a or b unless c", "a or b unless c"),
@@ -153,8 +156,9 @@ const ERRORS: &[(&str, &str)] = &[
     ("a{", "1:3: parse error: unexpected end of input inside braces"),
     (
         "a{b=~\"*\"}",
-        "1:3: parse error: error parsing regexp: repetition operator missing expression",
+        "1:3: parse error: error parsing regexp: missing argument to repetition operator: `*`",
     ),
+    ("a{b=~\"x)(y\"}", "1:3: parse error: error parsing regexp: unexpected ): `x)(y`"),
     (
         "a{b}",
         "1:4: parse error: unexpected \"}\" in label matching, expected label matching operator",
@@ -293,6 +297,24 @@ const ERRORS: &[(&str, &str)] = &[
     ("a[5m:1m:]", "1:8: parse error: unexpected colon ':'"),
     ("a[b]", "1:3: parse error: unexpected character in duration expression: 'b'"),
     ("a[5m/0]", "1:5: parse error: division by zero"),
+    ("a[5m/0", "1:7: parse error: unclosed left bracket"),
+    ("a[0", "1:4: parse error: unclosed left bracket"),
+    ("a[0)]", "1:5: parse error: unexpected right parenthesis ')'"),
+    ("(sum()", "1:7: parse error: unclosed left parenthesis"),
+    ("(sum by (a) ()", "1:2: parse error: no arguments for aggregate expression provided"),
+    ("topk(b))", "1:9: parse error: unexpected right parenthesis ')'"),
+    (
+        "a + on (b) group_left",
+        "1:22: parse error: unexpected end of input in grouping opts, expected \"(\"",
+    ),
+    (
+        "a + on (b) group_right bool c",
+        "1:24: parse error: unexpected <bool> in grouping opts, expected \"(\"",
+    ),
+    (
+        "sum(a + on (b) group_left * c)",
+        "1:27: parse error: unexpected <op:*> in grouping opts, expected \"(\"",
+    ),
     ("a[5m%0s]", "1:5: parse error: modulo by zero"),
     ("a[1e18]", "1:3: parse error: duration out of range"),
     (

@@ -213,6 +213,15 @@ impl<'a> Tokens<'a> {
         Err(nom::Err::Failure(Failure::Other(Box::new(error))))
     }
 
+    /// Likewise, about something that is complete only when the token behind it has been seen, which
+    /// is the next one: what the lexer has to say about that comes first.
+    pub fn fail_behind<O>(&self, span: Span, message: impl Into<String>) -> Parsed<'a, O> {
+        match self.first().kind {
+            TokenKind::Error => Err(nom::Err::Failure(Failure::Unexpected(self.position))),
+            _ => self.fail(span, message),
+        }
+    }
+
     /// One level more around something of `depth` levels.
     pub fn deeper(&self, depth: u32) -> Result<u32, nom::Err<Failure>> {
         if (depth as usize) < EXPRESSION_DEPTH_MAX {
