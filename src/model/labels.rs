@@ -214,11 +214,24 @@ impl PartialOrd for Labels {
 impl Ord for Labels {
     /// Name by name, value by value; a prefix sorts first (Prometheus `labels.Compare`).
     fn cmp(&self, other: &Labels) -> Ordering {
-        match self.0 == other.0 {
-            true => Ordering::Equal,
-            false => raw_pairs(&self.0).cmp(raw_pairs(&other.0)),
-        }
+        let start = common_labels(&self.0, &other.0);
+        raw_pairs(&self.0[start..]).cmp(raw_pairs(&other.0[start..]))
     }
+}
+
+/// Length in bytes of the whole labels with which both sets begin. Sets that are compared mostly
+/// begin alike: bytes are compared before any label is taken apart.
+fn common_labels(a: &[u8], b: &[u8]) -> usize {
+    const TOGETHER: usize = 16;
+    let (words, _) = a.as_chunks::<TOGETHER>();
+    let (others, _) = b.as_chunks::<TOGETHER>();
+    let same = TOGETHER * words.iter().zip(others).take_while(|(x, y)| x == y).count();
+    let same = same + a[same..].iter().zip(&b[same..]).take_while(|(x, y)| x == y).count();
+    let mut labels = 0;
+    while let Some((_, rest)) = split_delimited(&a[labels..same], TAG_LABEL) {
+        labels = same - rest.len();
+    }
+    labels
 }
 
 /// The labels of a packed set as bytes: comparing them is comparing the strings, and selections
@@ -625,6 +638,28 @@ mod tests {
             Labels::from_pairs([(long.as_str(), "1")]),
             Err(LabelError::NameTooLong(..))
         ));
+    }
+
+    #[test]
+    fn sets_are_in_the_order_of_their_pairs() {
+        let value = |n: usize, len: usize| format!("{n:0len$}");
+        let mut sets: Vec<Vec<(String, String)>> = vec![Vec::new()];
+        for n in 0..600 {
+            let (common, len) = (n % 7, [1, 2, 15, 130, 300][n % 5]);
+            let mut pairs: Vec<(String, String)> =
+                (0..common).map(|i| (format!("common{i}"), value(i, 9))).collect();
+            pairs.push((format!("common{}", common + n % 3), value(n / 40, len)));
+            pairs.extend((n % 2 == 0).then(|| ("zone".to_owned(), value(n % 11, 3))));
+            sets.push(pairs);
+        }
+        let packed = |pairs: &Vec<(String, String)>| {
+            let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            Labels::from_pairs(pairs).expect("valid")
+        };
+        for a in &sets {
+            let first = packed(a);
+            assert!(sets.iter().all(|b| first.cmp(&packed(b)) == a.cmp(b)), "{first}");
+        }
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl<'a> Appender<'a> {
         let mut touched = series.samples.clone();
         touched.dedup();
         touched.extend(series.histograms.iter().chain(&series.exemplars));
-        inner.open_windows().extend(windows.iter().copied());
+        inner.note_windows(&windows);
         let stats = inner.head.append(&series.samples, &batch.samples);
         if !series.histograms.is_empty() {
             inner.head.append_histograms(&series.histograms, &batch.histograms);

@@ -1,8 +1,9 @@
-//! The background thread: looks once a second what there is to flush or to remove.
+//! The background thread: looks four times a second what there is to flush or to remove.
 //!
 //! In: the state of the head and the clock. Out: calls of the flush and of retention. Never here:
 //! how these are done.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -14,33 +15,39 @@ use super::store::Inner;
 use super::window::Window;
 use crate::model::Timestamp;
 
-/// How long after its end (by the newest sample) a window waits for late samples.
+/// How long after its end (by the newest sample or the clock) a window waits for late samples.
 const GRACE_MS: i64 = 5 * 60 * 1000;
-/// Late samples, and windows of senders that went away, are flushed this often.
+/// Windows that are over are flushed this often, whatever else holds.
 const LATE_FLUSH_MS: i64 = 2 * 60 * 1000;
-/// Late samples are flushed at once when the head holds more than this many bytes, and
+/// Windows that are over are flushed at once when the head holds more than this many bytes, and
 /// [`LATE_BYTES_PER_SERIES`] for each series: a bulk load must not make the journal long.
 const LATE_BYTES: u64 = 16 << 20;
 /// What the current windows of a series may take, in bytes.
 const LATE_BYTES_PER_SERIES: u64 = 256;
-/// After a bulk load, or with late samples, at least this many bytes are flushed when nothing came
-/// for [`QUIET_TICKS`]: the load is over, and its journal is not needed any more.
+/// Pause between two looks of the background thread.
+const TICK: Duration = Duration::from_millis(250);
+/// Pause after a flush that failed.
+const RETRY: Duration = Duration::from_secs(5);
+/// Looks without a new sample after which a window that is over counts as complete: the senders of
+/// a bulk load went on to the next one.
+const COMPLETE_TICKS: u32 = 2;
+/// Complete windows are flushed when they have this many bytes together.
+const COMPLETE_BYTES: u64 = 8 << 20;
+/// Looks without any new sample after which a load counts as over.
+const QUIET_TICKS: u32 = 8;
+/// After a load at least this many bytes are flushed: its journal is not needed any more.
 const QUIET_BYTES: u64 = 4 << 20;
-/// Looks without a new sample after which a load counts as over.
-const QUIET_TICKS: u32 = 2;
 /// So many backfilled samples are a bulk load, also when all are of the current window.
 const BULK_SAMPLES: u64 = 1_000_000;
 /// The cut-off that takes all windows, also those that are not over.
 const EVERYTHING: Window = Window::from_number(i64::MAX - 1);
-/// Pause between two looks of the background thread.
-const TICK: Duration = Duration::from_secs(1);
 
-/// The background thread: looks once a second what there is to do.
+/// The background thread: looks four times a second what there is to do.
 pub(super) struct Background {
     inner: Arc<Inner>,
-    /// Windows up to this one were flushed because they were over.
-    flushed: Window,
     last_late_flush: Timestamp,
+    /// What was added to the windows in the head until the last look.
+    windows: BTreeMap<Window, Additions>,
     /// Samples appended until the last look.
     appended: u64,
     /// Looks since a sample was appended.
@@ -49,28 +56,30 @@ pub(super) struct Background {
     backfilled: u64,
 }
 
+/// What was added to a window.
+struct Additions {
+    /// Batches in all.
+    batches: u64,
+    /// Looks since the last one.
+    quiet: u32,
+}
+
 impl Background {
     /// The thread's state when a store is opened.
     pub(super) fn new(inner: Arc<Inner>) -> Background {
         let last_late_flush = inner.clock.now();
-        let flushed = Window::default();
-        Background { inner, flushed, last_late_flush, appended: 0, quiet: 0, backfilled: 0 }
+        let windows = BTreeMap::new();
+        Background { inner, last_late_flush, windows, appended: 0, quiet: 0, backfilled: 0 }
     }
 
     /// Works until the other end of `stopped` is dropped.
     pub(super) fn run(mut self, stopped: &crossbeam::channel::Receiver<()>) {
         let mut pause = TICK;
         while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-            pause = TICK;
             self.inner.check_disk();
-            let flushed = self.due().map(|cutoff| (cutoff, self.inner.flush(cutoff)));
-            if let Some((cutoff, Ok(()))) = flushed {
-                if cutoff < EVERYTHING {
-                    self.flushed = self.flushed.max(cutoff);
-                }
-                pause = Duration::ZERO; // a bulk load has filled the next one meanwhile
-            }
-            let done = flushed.map_or(Ok(()), |(_, flushed)| flushed);
+            let due = self.due().or(self.inner.unfinished_flush());
+            let done = due.map_or(Ok(()), |cutoff| self.inner.flush(cutoff));
+            pause = if done.is_ok() { TICK } else { RETRY };
             self.note(done.and(self.inner.remove_expired()));
         }
     }
@@ -86,35 +95,74 @@ impl Background {
 
     /// Up to which window to flush now, if any.
     fn due(&mut self) -> Option<Window> {
+        self.look();
         let now = self.inner.clock.now();
-        let over_at = |time: i64| Window::from_number(Window::of(time).number() - 1);
-        if self.inner.head.heap_bytes() > self.inner.head_bytes_max.load(Ordering::Relaxed) {
+        let heap_bytes = self.inner.head.heap_bytes();
+        if heap_bytes > self.inner.head_bytes_max.load(Ordering::Relaxed) {
             return Some(EVERYTHING);
         }
-        let first = *self.inner.open_windows().first()?;
-        let over = over_at(self.inner.head.max_time().saturating_sub(GRACE_MS));
-        if first <= over && over > self.flushed && first > self.flushed {
-            return Some(over);
-        }
-        let over = over.max(over_at(now.0.saturating_sub(GRACE_MS)));
-        let appended = self.inner.metrics.samples.load(Ordering::Relaxed);
-        self.quiet = if appended == self.appended { self.quiet.saturating_add(1) } else { 0 };
-        self.appended = appended;
+        let newest = self.inner.head.max_time().max(now.0).saturating_sub(GRACE_MS);
+        let over = Window::from_number(Window::of(newest).number() - 1);
+        let late = *self.windows.first_key_value()?.0 <= over;
         let backfilled = self.inner.metrics.backfilled_samples.load(Ordering::Relaxed);
         let bulk = backfilled - self.backfilled >= BULK_SAMPLES;
-        let waited = now.0.saturating_sub(self.last_late_flush.0) >= LATE_FLUSH_MS;
-        let quiet = self.quiet >= QUIET_TICKS && self.inner.head.heap_bytes() > QUIET_BYTES;
-        if quiet && (bulk || first <= over) {
+        if self.quiet >= QUIET_TICKS && heap_bytes > QUIET_BYTES && (bulk || late) {
             // with the current window, or its few samples would keep the load's journal
             self.last_late_flush = now;
             self.backfilled = backfilled;
             return Some(EVERYTHING);
         }
         let bytes_max = LATE_BYTES + LATE_BYTES_PER_SERIES * self.inner.head.len() as u64;
-        if first <= over && (waited || self.inner.head.heap_bytes() > bytes_max) {
+        let waited = now.0.saturating_sub(self.last_late_flush.0) >= LATE_FLUSH_MS;
+        if late && (waited || heap_bytes > bytes_max) {
             self.last_late_flush = now;
             return Some(over);
         }
-        None
+        let complete = last_complete(&self.windows, over)?;
+        (self.inner.head.window_bytes(complete) > COMPLETE_BYTES).then_some(complete)
+    }
+
+    /// Notes what was added since the last look.
+    fn look(&mut self) {
+        let appended = self.inner.metrics.samples.load(Ordering::Relaxed);
+        self.quiet = if appended == self.appended { self.quiet.saturating_add(1) } else { 0 };
+        self.appended = appended;
+        let noted = std::mem::take(&mut self.windows);
+        let look = |(window, batches): (&Window, &u64)| {
+            let before = noted.get(window).filter(|before| before.batches == *batches);
+            let quiet = before.map_or(0, |before| before.quiet.saturating_add(1));
+            (*window, Additions { batches: *batches, quiet })
+        };
+        self.windows = self.inner.open_windows().iter().map(look).collect();
+    }
+}
+
+/// The last window up to `over` that is complete, as are all before it.
+fn last_complete(windows: &BTreeMap<Window, Additions>, over: Window) -> Option<Window> {
+    let complete =
+        |(window, added): &(&Window, &Additions)| **window <= over && added.quiet >= COMPLETE_TICKS;
+    windows.iter().take_while(complete).last().map(|(window, _)| *window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn windows(all: &[(i64, u32)]) -> BTreeMap<Window, Additions> {
+        let window = |(number, quiet): &(i64, u32)| {
+            (Window::from_number(*number), Additions { batches: 1, quiet: *quiet })
+        };
+        all.iter().map(window).collect()
+    }
+
+    #[test]
+    fn complete_windows_are_over_and_quiet_and_so_are_all_before_them() {
+        let last = |all: &[(i64, u32)], over| {
+            last_complete(&windows(all), Window::from_number(over)).map(Window::number)
+        };
+        assert_eq!(last(&[], 9), None);
+        assert_eq!(last(&[(1, 2), (2, 7), (4, 2), (5, 1), (6, 9)], 9), Some(4));
+        assert_eq!(last(&[(1, 2), (2, 7), (4, 2)], 2), Some(2), "the last is not over");
+        assert_eq!(last(&[(1, 1), (2, 7)], 9), None, "one still grows");
     }
 }

@@ -11,7 +11,7 @@ use super::columns::Columns;
 use super::error::StorageError;
 use super::pack::Pack;
 use super::partition::tables::WindowInfo;
-use super::partition::{LabelRow, Partition};
+use super::partition::{LabelRow, Partition, find_in_row};
 use crate::model::Labels;
 
 /// Memory for opened packs in bytes: the packs of an hour of 100 k series at 15 s fit.
@@ -163,7 +163,7 @@ impl ReadCache {
     ) -> Result<Arc<LabelRow>, StorageError> {
         let key = (partition, row);
         let known = self.labels.get_or_insert_with(&key, || read().map(Arc::new))?;
-        if known.binary_search_by_key(&position, |(position, _)| *position).is_ok() {
+        if find_in_row(&known, position).is_some() {
             return Ok(known);
         }
         let fresh = Arc::new(read()?);

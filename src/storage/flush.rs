@@ -43,6 +43,12 @@ impl Inner {
         self.remove_journals(begun)
     }
 
+    /// Up to which window a flush goes that began and failed.
+    pub fn unfinished_flush(&self) -> Option<Window> {
+        let state = self.flush_state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.map(|begun| begun.cutoff)
+    }
+
     /// Rotates the journal and freezes the windows in the head, with appends and queries kept out,
     /// so that the old journal files hold exactly what is frozen or stays in the head.
     fn begin_flush(&self, cutoff: Window) -> Result<FlushState, StorageError> {
@@ -53,7 +59,7 @@ impl Inner {
             let boundary = *epoch;
             *epoch += 1;
             self.head.freeze(cutoff);
-            self.open_windows().retain(|window| *window > cutoff);
+            self.open_windows().retain(|window, _| *window > cutoff);
             (boundary, closed)
         };
         // without an answer the journal is poisoned and its file stays where it is, which is safe

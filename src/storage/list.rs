@@ -107,7 +107,7 @@ impl Inner {
         let some = !selector.matchers.is_empty();
         let (live, partitions) = {
             let _no_flush = self.visibility.read().unwrap_or_else(PoisonError::into_inner);
-            let live = self.open_windows().iter().any(|window| window.overlaps(start, end));
+            let live = self.open_windows().keys().any(|window| window.overlaps(start, end));
             (live, self.views(start, end)?)
         };
         if live {

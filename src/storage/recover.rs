@@ -151,8 +151,15 @@ impl Batch {
 struct Decoded {
     /// Series' numbers, and where in `bytes` their packed labels are.
     declared: Vec<(u32, Range<usize>)>,
-    samples: Vec<SamplesRecord>,
+    samples: Vec<Samples>,
     bytes: Vec<u8>,
+}
+
+/// Samples of one record.
+struct Samples {
+    record: SamplesRecord,
+    /// Their windows, when none of these is in a partition.
+    windows: Option<Vec<Window>>,
 }
 
 /// A record of a batch.
@@ -160,7 +167,7 @@ enum DecodedRecord {
     /// A series' number, and where in the batch its packed labels are.
     Series(u32, Range<usize>),
     /// Samples.
-    Samples(SamplesRecord),
+    Samples(Samples),
     /// Samples whose windows are all in partitions.
     Flushed,
 }
@@ -210,7 +217,7 @@ fn decode(
     for record in records? {
         match record {
             DecodedRecord::Series(number, packed) => declared.push((number, packed)),
-            DecodedRecord::Samples(record) => samples.push(record),
+            DecodedRecord::Samples(some) => samples.push(some),
             DecodedRecord::Flushed => {}
         }
     }
@@ -227,15 +234,20 @@ fn decode_record(
     if let Some((number, packed)) = record::series(record).map_err(ReplayError::Corrupted)? {
         return Ok(DecodedRecord::Series(number, range.end - packed.len()..range.end));
     }
-    if let Some(windows) = record::windows(record).filter(|windows| !windows.is_empty()) {
-        let flushed = |window| flushed.contains(window, sequence);
-        let flushed: Result<Vec<bool>, StorageError> = windows.into_iter().map(flushed).collect();
-        if flushed.map_err(ReplayError::Storage)?.into_iter().all(|flushed| flushed) {
+    let mut windows = record::windows(record).filter(|windows| !windows.is_empty());
+    if let Some(all) = &windows {
+        let flushed = |window: &Window| flushed.contains(*window, sequence);
+        let flushed: Result<Vec<bool>, StorageError> = all.iter().map(flushed).collect();
+        let flushed = flushed.map_err(ReplayError::Storage)?;
+        if flushed.iter().all(|flushed| *flushed) {
             return Ok(DecodedRecord::Flushed);
         }
+        windows = windows.filter(|_| flushed.iter().all(|flushed| !*flushed));
     }
     match record::decode(record).map_err(ReplayError::Corrupted)? {
-        Some((Record::Samples(record), _)) => Ok(DecodedRecord::Samples(record)),
+        Some((Record::Samples(record), _)) => {
+            Ok(DecodedRecord::Samples(Samples { record, windows }))
+        }
         _ => Err(ReplayError::Corrupted("a record is cut short")),
     }
 }
@@ -325,16 +337,15 @@ impl Replay<'_> {
         Ok((found, labels.map_err(|_| ReplayError::Corrupted(record::INVALID_LABELS))?))
     }
 
-    fn append(&mut self, mut records: Vec<SamplesRecord>) -> Result<(), ReplayError> {
-        let translated: Result<Vec<BTreeSet<Window>>, ReplayError> =
-            records.par_iter_mut().map(|record| self.translate_record(record)).collect();
+    fn append(&mut self, mut all: Vec<Samples>) -> Result<(), ReplayError> {
+        let translated: Result<Vec<Vec<Window>>, ReplayError> =
+            all.par_iter_mut().map(|samples| self.translate(samples)).collect();
         self.windows.extend(translated?.into_iter().flatten());
-        let batches: Vec<_> = records
-            .iter()
-            .map(|record| (record.series.as_slice(), record.samples.as_slice()))
-            .collect();
+        let records = || all.iter().map(|samples| &samples.record);
+        let batches: Vec<_> =
+            records().map(|record| (record.series.as_slice(), record.samples.as_slice())).collect();
         self.head.append_all(&batches);
-        for record in &records {
+        for record in records() {
             let floats = record.series.iter().filter(|series| **series != NO_SERIES).count();
             self.samples += (floats + record.histograms.len()) as u64;
             if !record.histograms.is_empty() {
@@ -348,22 +359,36 @@ impl Replay<'_> {
     }
 
     /// Replaces the file's series numbers by the head's; returns the windows that are not flushed.
-    fn translate_record(
-        &self,
-        record: &mut SamplesRecord,
-    ) -> Result<BTreeSet<Window>, ReplayError> {
-        let mut windows = BTreeSet::new();
-        let SamplesRecord { series, samples, .. } = record;
-        self.translate(series, |i| samples[i].timestamp.0, &mut windows)?;
-        let SamplesRecord { histogram_series, histograms, .. } = record;
-        self.translate(histogram_series, |i| histograms[i].timestamp, &mut windows)?;
-        let SamplesRecord { exemplar_series, exemplars, .. } = record;
-        self.translate(exemplar_series, |i| exemplars[i].timestamp.0, &mut windows)?;
-        Ok(windows)
+    fn translate(&self, samples: &mut Samples) -> Result<Vec<Window>, ReplayError> {
+        let Samples { record, windows } = samples;
+        self.translate_numbers(&mut record.series)?;
+        self.translate_numbers(&mut record.histogram_series)?;
+        self.translate_numbers(&mut record.exemplar_series)?;
+        windows.take().map_or_else(|| self.skip_flushed(record), Ok)
     }
 
-    /// Replaces the file's series numbers by the head's; [`NO_SERIES`] for what a partition has.
-    fn translate(
+    fn translate_numbers(&self, series: &mut [u32]) -> Result<(), ReplayError> {
+        for number in series {
+            let known = self.series.get(*number as usize).filter(|known| **known != NO_SERIES);
+            *number = *known.ok_or(ReplayError::Corrupted(UNDECLARED))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the series from all that partitions have; returns the windows of the rest.
+    fn skip_flushed(&self, record: &mut SamplesRecord) -> Result<Vec<Window>, ReplayError> {
+        let mut windows = BTreeSet::new();
+        let SamplesRecord { series, samples, .. } = record;
+        self.skip(series, |i| samples[i].timestamp.0, &mut windows)?;
+        let SamplesRecord { histogram_series, histograms, .. } = record;
+        self.skip(histogram_series, |i| histograms[i].timestamp, &mut windows)?;
+        let SamplesRecord { exemplar_series, exemplars, .. } = record;
+        self.skip(exemplar_series, |i| exemplars[i].timestamp.0, &mut windows)?;
+        Ok(windows.into_iter().collect())
+    }
+
+    /// Sets the series of what a partition has to [`NO_SERIES`].
+    fn skip(
         &self,
         series: &mut [u32],
         timestamp: impl Fn(usize) -> i64,
@@ -372,21 +397,15 @@ impl Replay<'_> {
         let mut last: Option<(Window, bool)> = None;
         for (i, number) in series.iter_mut().enumerate() {
             let window = Window::of(timestamp(i));
-            let flushed = match last {
-                Some((same, flushed)) if same == window => flushed,
-                _ => {
-                    let flushed = self.flushed.contains(window, self.sequence);
-                    let flushed = flushed.map_err(ReplayError::Storage)?;
-                    if !flushed {
-                        windows.insert(window);
-                    }
-                    last = Some((window, flushed));
-                    flushed
-                }
-            };
-            let known = self.series.get(*number as usize).filter(|known| **known != NO_SERIES);
-            let known = *known.ok_or(ReplayError::Corrupted(UNDECLARED))?;
-            *number = if flushed { NO_SERIES } else { known };
+            let known = last.filter(|(same, _)| *same == window).map(|(_, flushed)| Ok(flushed));
+            let flushed = known.unwrap_or_else(|| self.flushed.contains(window, self.sequence));
+            let flushed = flushed.map_err(ReplayError::Storage)?;
+            last = Some((window, flushed));
+            if flushed {
+                *number = NO_SERIES;
+            } else {
+                windows.insert(window);
+            }
         }
         Ok(())
     }

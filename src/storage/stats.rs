@@ -53,7 +53,7 @@ impl Inner {
         let open = self.open_windows();
         let min_stored = first.iter().flat_map(|v| v.windows.iter()).map(|i| i.min_time).min();
         let max_stored = last.iter().flat_map(|v| v.windows.iter()).map(|i| i.max_time).max();
-        let min_open = open.first().map(|window| window.start());
+        let min_open = open.keys().next().map(|window| window.start());
         StoreStats {
             series: self.head.len() as u64,
             label_pairs: self.head.index().pairs().count() as u64,

@@ -3,7 +3,7 @@
 //! Here the parts are held together and nothing else: appending, flushing, recovering, selecting,
 //! retention, statistics and the background thread are in files of their own.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -105,7 +105,7 @@ pub struct Inner {
     /// Why the last flush or removal failed, if it did.
     pub(super) flush_fault: Mutex<Option<StorageError>>,
     pub(super) closed_files: Mutex<Vec<ClosedFile>>,
-    open_windows: Mutex<BTreeSet<Window>>,
+    open_windows: Mutex<BTreeMap<Window, u64>>,
     pub(super) partitions: Partitions,
     pub(super) cache: Arc<ReadCache>,
     pub(super) control: Control,
@@ -130,7 +130,8 @@ impl Store {
         let journal = Journal::start(Arc::clone(&dir), sequence, Arc::clone(&head))?;
         let metrics = StoreMetrics::default();
         metrics.recovered_samples.store(recovered.samples, Ordering::Relaxed);
-        let open_windows = recovered.files.iter().flat_map(|file| file.windows.clone()).collect();
+        let recovered_windows = recovered.files.iter().flat_map(|file| file.windows.iter());
+        let open_windows = recovered_windows.map(|window| (*window, 0)).collect();
         let inner = Arc::new(Inner {
             dir,
             clock: options.clock,
@@ -365,9 +366,17 @@ impl fmt::Debug for Store {
 }
 
 impl Inner {
-    /// The windows with samples in the head.
-    pub(super) fn open_windows(&self) -> MutexGuard<'_, BTreeSet<Window>> {
+    /// The windows with samples in the head, and how many batches added to each.
+    pub(super) fn open_windows(&self) -> MutexGuard<'_, BTreeMap<Window, u64>> {
         self.open_windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a batch adds to these windows.
+    pub(super) fn note_windows(&self, windows: &[Window]) {
+        let mut open = self.open_windows();
+        for window in windows {
+            *open.entry(*window).or_default() += 1;
+        }
     }
 
     /// Why writes are refused now, if they are.

@@ -28,6 +28,10 @@ pub(super) struct StoredRange<'a> {
     pub(super) interrupt: &'a Interrupt,
 }
 
+/// Of a pack in the range, as many series as this part of all are looked up one by one; of more, all
+/// ids are taken.
+const LOOKUPS_MAX_PART: u64 = 4;
+
 /// Timestamp columns of a window that were looked at: whether they overlap the range.
 type Overlaps = HashMap<u32, bool, foldhash::fast::RandomState>;
 
@@ -77,18 +81,18 @@ impl StoredRange<'_> {
         let covered = self.covers(info);
         let mut columns = Overlaps::default();
         for (first, last) in &info.packs {
-            let mut ids = wanted.range(*first..=*last).peekable();
-            if ids.peek().is_none() {
+            let count = wanted.range_cardinality(*first..=*last);
+            if count == 0 {
                 continue;
             }
             self.interrupt.check()?;
             let pack = self.cache.pack(self.partition, info, *first)?;
-            if covered {
+            if covered && count >= pack.len() as u64 / LOOKUPS_MAX_PART {
                 pack.add_ids(&mut found);
                 continue;
             }
-            for chunk in ids.filter_map(|id| pack.find(id)) {
-                if self.overlaps(info, &chunk, &mut columns)? {
+            for chunk in wanted.range(*first..=*last).filter_map(|id| pack.find(id)) {
+                if covered || self.overlaps(info, &chunk, &mut columns)? {
                     found.insert(chunk.series_id);
                 }
             }

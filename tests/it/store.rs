@@ -252,31 +252,52 @@ fn more_histograms_than_a_chunk_takes_are_flushed_all_the_same() {
     assert!(data.histograms == wanted, "every histogram is as it was, and goes on counting");
 }
 
-#[test]
-fn a_bulk_load_of_the_present_window_is_flushed_when_it_is_over() {
-    const SAMPLES: i64 = 1_100_000;
-    let dir = tempfile::tempdir().expect("temporary directory");
+/// Samples that a bulk load has of one window.
+const LOADED: i64 = 1_100_000;
+
+/// A store at two hours past midnight, into which a window was loaded that begins at `start`.
+fn loaded(dir: &Path, start: i64) -> Arc<Store> {
     let clock = Arc::new(ManualClock::new(Timestamp(MIDNIGHT + 7_000_000)));
-    let options = StoreOptions { disk_free_bytes_min: 0, ..StoreOptions::new(dir.path(), clock) };
+    let options = StoreOptions { disk_free_bytes_min: 0, ..StoreOptions::new(dir, clock) };
     let store = Arc::new(Store::open(options, &|_| {}).expect("opens"));
     let set = labels(1);
     let mut batch = WriteBatch::default();
-    for i in 0..SAMPLES {
+    for i in 0..LOADED {
         // values without a pattern, so that they fill the head
         let value = (i as f64 * 0.7).sin();
-        batch.push_sample(&set, Sample::new(Timestamp(MIDNIGHT + i), value));
+        batch.push_sample(&set, Sample::new(Timestamp(start + i), value));
     }
     let ingest = Ingest::new(Arc::clone(&store));
     ingest.submit(&batch, WriteMode::Whole).expect("taken").wait().expect("durable");
-    let flushed = || store.metrics().flushes.load(std::sync::atomic::Ordering::Relaxed) > 0;
-    for _ in 0..600 {
-        if flushed() {
-            break;
-        }
+    store
+}
+
+/// Calls `meanwhile` now and then until the store has flushed; whether it did within half a minute.
+fn is_flushed(store: &Arc<Store>, mut meanwhile: impl FnMut(i64)) -> bool {
+    (0..600).any(|turn| {
         std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    assert!(flushed(), "its window is not over, but the load is");
-    assert_eq!(read_all(&store).values().map(BTreeMap::len).sum::<usize>(), SAMPLES as usize);
+        meanwhile(turn);
+        store.metrics().flushes.load(Ordering::Relaxed) > 0
+    })
+}
+
+#[test]
+fn a_bulk_load_of_the_present_window_is_flushed_when_it_is_over() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = loaded(dir.path(), MIDNIGHT);
+    assert!(is_flushed(&store, |_| {}), "its window is not over, but the load is");
+    assert_eq!(read_all(&store).values().map(BTreeMap::len).sum::<usize>(), LOADED as usize);
+}
+
+#[test]
+fn a_window_of_a_bulk_load_is_flushed_when_the_load_went_on_to_the_next() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = loaded(dir.path(), MIDNIGHT - 20 * WINDOW_MS);
+    let next = |turn| write(&store, &[(1, MIDNIGHT - 19 * WINDOW_MS + turn, 0.5)]);
+    assert!(is_flushed(&store, next), "the load goes on, but its first window is complete");
+    let kept = |part| std::fs::metadata(dir.path().join(part)).map_or(0, |file| file.len());
+    assert!(kept("partitions/2026-11-20.redb") > 8 * LOADED as u64, "raw values take 8 bytes");
+    assert!(read_all(&store).values().map(BTreeMap::len).sum::<usize>() > LOADED as usize);
 }
 
 #[test]

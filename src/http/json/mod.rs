@@ -6,6 +6,7 @@
 pub mod ast;
 pub mod number;
 pub mod results;
+mod time_texts;
 mod writer;
 
 pub use writer::JsonWriter;

@@ -7,8 +7,9 @@ use crate::model::decimal;
 #[inline]
 pub fn push_value(out: &mut Vec<u8>, value: f64) {
     let magnitude = value.abs();
-    if magnitude < INTEGER_EXACT_MAX && value == value.trunc() && !is_negative_zero(value) {
-        push_integer(out, value as i64);
+    let integer = value as i64; // not rounded: that is a call on old processors
+    if magnitude < INTEGER_EXACT_MAX && value == integer as f64 && !is_negative_zero(value) {
+        push_integer(out, integer);
     } else if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
         push_exponent(out, value);
     } else {

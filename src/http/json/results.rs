@@ -3,9 +3,17 @@
 use crate::model::{Exemplar, FloatHistogram, Interrupt, Interrupted, Labels};
 use crate::promql::{MatrixSeries, PointValue, Value, VectorSample};
 
+use rayon::prelude::*;
+
 use super::number;
+use super::time_texts::TimeTexts;
 use super::writer::JsonWriter;
 use crate::model::buckets::{Bucket, all_buckets};
+
+/// Points of a matrix that one thread writes: some 0.5 ms.
+const PART_POINTS: usize = 8192;
+/// A histogram takes as long as so many floats.
+const HISTOGRAM_POINTS: usize = 20;
 
 /// The `resultType` of a value.
 pub fn result_type(value: &Value) -> &'static str {
@@ -43,10 +51,7 @@ pub fn write_value(
         }
         Value::Matrix(series) => {
             out.begin_array();
-            for series in series {
-                interrupt.check()?;
-                write_series(out, series);
-            }
+            write_matrix(out, series, interrupt)?;
             out.end_array();
         }
     }
@@ -98,17 +103,57 @@ fn write_sample(out: &mut JsonWriter, sample: &VectorSample) {
     out.end_object();
 }
 
-fn write_series(out: &mut JsonWriter, series: &MatrixSeries) {
+/// The series of a matrix; many are written on all threads of the present rayon pool.
+fn write_matrix(
+    out: &mut JsonWriter,
+    all: &[MatrixSeries],
+    interrupt: &Interrupt,
+) -> Result<(), Interrupted> {
+    let write = |out: &mut JsonWriter, part: &[MatrixSeries]| {
+        let mut times = TimeTexts::default();
+        part.iter().try_for_each(|series| {
+            interrupt.check()?;
+            write_series(out, series, &mut times);
+            Ok(())
+        })
+    };
+    let mut parts: Vec<&[MatrixSeries]> = parts(all).collect();
+    let Some(first) = (!parts.is_empty()).then(|| parts.remove(0)) else { return Ok(()) };
+    let write_part = |part: &&[MatrixSeries]| {
+        let mut out = JsonWriter::new();
+        write(&mut out, part).map(|()| out)
+    };
+    let (first, others) = rayon::join(
+        || write(out, first),
+        || parts.par_iter().map(write_part).collect::<Result<Vec<_>, _>>(),
+    );
+    first?;
+    others?.into_iter().for_each(|part| out.append(part));
+    Ok(())
+}
+
+/// Cuts series into parts of some [`PART_POINTS`].
+fn parts(mut left: &[MatrixSeries]) -> impl Iterator<Item = &[MatrixSeries]> {
+    std::iter::from_fn(move || {
+        let mut points = 0;
+        let more = |series: &&MatrixSeries| {
+            let before = points;
+            points += series.floats.len() + HISTOGRAM_POINTS * series.histograms.len();
+            before < PART_POINTS
+        };
+        let (part, later) = left.split_at(left.iter().take_while(more).count());
+        left = later;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+fn write_series(out: &mut JsonWriter, series: &MatrixSeries, times: &mut TimeTexts) {
     out.begin_object();
     out.key("metric");
     write_labels(out, &series.labels);
     if !series.floats.is_empty() {
         out.key("values");
-        out.begin_array();
-        for (timestamp, value) in &series.floats {
-            out.point(*timestamp, *value);
-        }
-        out.end_array();
+        out.points(&series.floats, times);
     }
     if !series.histograms.is_empty() {
         out.key("histograms");
@@ -211,6 +256,25 @@ mod tests {
         );
         assert_eq!(written(|w| whole(w, &Value::Matrix(vec![series]))), expected);
         assert_eq!(written(|w| whole(w, &Value::Vector(Vec::new()))), "[]");
+    }
+
+    #[test]
+    fn a_large_matrix_is_written_in_parts_and_in_order() {
+        let series = |host: usize| MatrixSeries {
+            labels: labels(&[("host", &host.to_string())]),
+            floats: (0..99).map(|i| (i * 15_000 + (host % 3) as i64, host as f64 / 7.0)).collect(),
+            histograms: Vec::new(),
+        };
+        let all: Vec<MatrixSeries> = (0..400).map(series).collect();
+        assert_eq!(parts(&all).map(<[_]>::len).collect::<Vec<_>>(), [83, 83, 83, 83, 68]);
+        assert_eq!(parts(&all).flatten().count(), all.len());
+        let each = |series: &MatrixSeries| {
+            let one = written(|w| whole(w, &Value::Matrix(vec![series.clone()])));
+            one[1..one.len() - 1].to_owned()
+        };
+        let expected: Vec<String> = all.iter().map(each).collect();
+        let whole = written(|w| whole(w, &Value::Matrix(all)));
+        assert!(whole == format!("[{}]", expected.join(",")), "{} bytes", whole.len());
     }
 
     #[test]

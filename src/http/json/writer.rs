@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::number;
+use super::time_texts::TimeTexts;
 use crate::model::Labels;
 
 /// Size at which a chunk is closed, in bytes: large enough to cost little per chunk, small enough
@@ -141,6 +142,30 @@ impl JsonWriter {
         self.buffer.extend_from_slice(b",\"");
         number::push_value(&mut self.buffer, value);
         self.buffer.extend_from_slice(b"\"]");
+    }
+
+    /// An array of such points.
+    pub fn points(&mut self, points: &[(i64, f64)], times: &mut TimeTexts) {
+        self.open(b'[');
+        for (index, (ms, value)) in points.iter().enumerate() {
+            if index > 0 {
+                self.buffer.push(b',');
+            }
+            times.push(&mut self.buffer, index, *ms);
+            number::push_value(&mut self.buffer, *value);
+            self.buffer.extend_from_slice(b"\"]");
+        }
+        self.close(b']');
+    }
+
+    /// What another writer wrote, as the next elements.
+    pub fn append(&mut self, other: JsonWriter) {
+        self.separate();
+        let before = std::mem::replace(&mut self.buffer, other.buffer);
+        if !before.is_empty() {
+            self.chunks.push(Bytes::from(before));
+        }
+        self.chunks.extend(other.chunks);
     }
 
     /// The finished document in chunks.

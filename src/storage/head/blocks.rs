@@ -56,7 +56,6 @@ impl Blocks {
     }
 
     /// Adds bytes to a chain of this arena.
-    #[inline]
     pub fn push(&mut self, chain: &mut Chain, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let mut used = chain.used();
@@ -84,11 +83,16 @@ impl Blocks {
         chain.len += 1;
     }
 
-    /// The last byte of a chain; `None` when it is empty.
+    /// As [`Blocks::push`], of the lowest `len` bytes of a word.
     #[inline]
-    pub fn last_mut(&mut self, chain: &Chain) -> Option<&mut u8> {
-        let used = chain.used();
-        (chain.len > 0).then(|| &mut self.block_mut(chain.last)[LINK_BYTES + used - 1])
+    pub fn push_word(&mut self, chain: &mut Chain, word: u128, len: u32) {
+        let (bytes, used) = (word.to_le_bytes(), chain.used());
+        if used + bytes.len() > PAYLOAD_BYTES {
+            return self.push(chain, &bytes[..len as usize]);
+        }
+        // what is too much is written over by what comes next
+        self.block_mut(chain.last)[LINK_BYTES + used..][..bytes.len()].copy_from_slice(&bytes);
+        chain.len += len;
     }
 
     /// Appends the bytes of a chain to `out`.
@@ -150,7 +154,6 @@ mod tests {
                 let bytes = vec![round; (i + usize::from(round)) % 23];
                 blocks.push(chain, &bytes);
                 expected.extend_from_slice(&bytes);
-                assert_eq!(blocks.last_mut(chain).copied(), expected.last().copied());
             }
         }
         for (chain, expected) in &chains {
@@ -164,16 +167,22 @@ mod tests {
     }
 
     #[test]
-    fn the_last_byte_can_be_changed_at_every_length() {
+    fn bytes_words_and_slices_are_added_at_every_place_of_a_block() {
         let mut blocks = Blocks::default();
-        let mut chain = Chain::default();
-        assert!(blocks.last_mut(&chain).is_none());
-        for i in 0..200 {
-            blocks.push(&mut chain, &[0]);
-            *blocks.last_mut(&chain).expect("not empty") = i;
+        let (mut chain, mut other, mut expected) = (Chain::default(), Chain::default(), Vec::new());
+        for i in 0..400u32 {
+            let word = (0..16).fold(0u128, |word, at| word << 8 | u128::from(i * 16 + at));
+            let len = i % 17;
+            blocks.push_word(&mut chain, word, len);
+            expected.extend(&word.to_le_bytes()[..len as usize]);
+            blocks.push_word(&mut other, u128::MAX, len);
+            blocks.push_byte(&mut chain, i as u8);
+            expected.push(i as u8);
+            blocks.push(&mut chain, &expected[..i as usize % 23]);
+            expected.extend_from_within(..i as usize % 23);
         }
         let mut bytes = Vec::new();
         blocks.read(&chain, &mut bytes);
-        assert_eq!(bytes, (0..200).collect::<Vec<u8>>());
+        assert_eq!(bytes, expected);
     }
 }

@@ -20,7 +20,8 @@ use crate::model::source::SeriesData;
 use crate::storage::chunk::bytes::{unzigzag, zigzag};
 
 const RUN: u8 = 0x80;
-const RUN_MAX: u8 = 0xff;
+/// Most samples of a run.
+const RUN_MAX: u8 = 0x80;
 const SMALL: u8 = 0x40;
 const SMALL_BIAS: i64 = 32;
 const STEP_CHANGES: u8 = 0x04;
@@ -50,8 +51,9 @@ pub struct AppendBuffer {
     scaled: i64,
     exponent: u8,
     misses: u8,
-    /// Whether the last byte is a run that may grow.
-    in_run: bool,
+    /// Repetitions of the last sample's step and value that are not in the chain yet, up to
+    /// [`RUN_MAX`]: so they touch no block.
+    run: u8,
     /// Whether samples arrived out of order or twice.
     disordered: bool,
 }
@@ -133,24 +135,34 @@ impl AppendBuffer {
         replaced
     }
 
+    #[inline]
     fn push_repeat(&mut self, blocks: &mut Blocks) {
-        match blocks.last_mut(&self.chain) {
-            Some(run) if self.in_run && *run < RUN_MAX => *run += 1,
-            _ => blocks.push_byte(&mut self.chain, RUN),
+        if self.run == RUN_MAX {
+            self.end_run(blocks);
         }
-        self.in_run = true;
+        self.run += 1;
+    }
+
+    /// Puts the run, if there is one, into the chain.
+    #[inline]
+    fn end_run(&mut self, blocks: &mut Blocks) {
+        if let Some(byte) = self.run_byte() {
+            blocks.push_byte(&mut self.chain, byte);
+            self.run = 0;
+        }
+    }
+
+    /// The run that is not in the chain yet.
+    fn run_byte(&self) -> Option<u8> {
+        Some(RUN | self.run.checked_sub(1)?)
     }
 
     fn push_change(&mut self, blocks: &mut Blocks, step: i64, value: f64, same_value: bool) {
-        self.in_run = false;
+        self.end_run(blocks);
         let step_change = step.wrapping_sub(self.last_step);
-        let mut record = Record::default();
-        if step_change != 0 {
-            record.tag(STEP_CHANGES);
-            record.varint(zigzag(step_change));
-        }
-        if same_value {
-            record.tag(SAME);
+        let mut encoded = Bytes::default();
+        let tag = if same_value {
+            SAME
         } else if let Some(scaled) = scale(value, self.exponent) {
             self.misses = 0;
             let change = scaled.wrapping_sub(self.scaled);
@@ -159,19 +171,28 @@ impl AppendBuffer {
                 blocks.push_byte(&mut self.chain, SMALL | (change + SMALL_BIAS) as u8);
                 return;
             }
-            record.tag(DECIMAL);
-            record.varint(zigzag(change));
+            encoded.varint(zigzag(change));
+            DECIMAL
         } else if let Some((exponent, scaled)) = self.find_scale(value) {
             self.exponent = exponent;
             self.scaled = scaled;
-            record.tag(NEW_EXPONENT);
-            record.raw(&[exponent]);
-            record.varint(zigzag(scaled));
+            encoded.byte(exponent);
+            encoded.varint(zigzag(scaled));
+            NEW_EXPONENT
         } else {
-            record.tag(RAW);
-            record.raw(&value.to_bits().to_le_bytes());
+            encoded = Bytes { word: u128::from(value.to_bits()), len: 8 };
+            RAW
+        };
+        let mut start = Bytes::default();
+        if step_change == 0 {
+            start.byte(tag);
+            blocks.push_word(&mut self.chain, start.word | encoded.word << 8, 1 + encoded.len);
+        } else {
+            start.byte(tag | STEP_CHANGES);
+            start.varint(zigzag(step_change));
+            blocks.push_word(&mut self.chain, start.word, start.len);
+            blocks.push_word(&mut self.chain, encoded.word, encoded.len);
         }
-        blocks.push(&mut self.chain, record.as_slice());
     }
 
     fn find_scale(&mut self, value: f64) -> Option<(u8, i64)> {
@@ -186,8 +207,9 @@ impl AppendBuffer {
     /// Replaces `out` by a copy of the samples, for a reader that holds no lock.
     pub fn copy(&self, blocks: &Blocks, out: &mut EncodedSamples) {
         out.bytes.clear();
-        out.bytes.reserve_exact(self.chain.len());
+        out.bytes.reserve_exact(self.chain.len() + 1);
         blocks.read(&self.chain, &mut out.bytes);
+        out.bytes.extend(self.run_byte());
         out.count = self.count;
         out.disordered = self.disordered;
     }
@@ -306,43 +328,29 @@ impl Decoder {
     }
 }
 
-/// One record being put together: at most tag + varint + exponent + varint.
-struct Record {
-    bytes: [u8; 22],
-    len: usize,
+/// Bytes being put together in a register, the first one lowest: what is written to memory byte by
+/// byte and read back as words waits until it has left the core's store buffer.
+#[derive(Default)]
+struct Bytes {
+    word: u128,
+    /// At most 11: a byte and a varint.
+    len: u32,
 }
 
-impl Default for Record {
-    /// A tag without bits. What is written byte by byte is never moved: reading it back in words
-    /// waits until it has left the core's store buffer.
+impl Bytes {
     #[inline]
-    fn default() -> Record {
-        Record { bytes: [0; 22], len: 1 }
-    }
-}
-
-impl Record {
-    fn tag(&mut self, kind: u8) {
-        self.bytes[0] |= kind;
-    }
-
-    fn raw(&mut self, bytes: &[u8]) {
-        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
-    }
-
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes[self.len] = value as u8 | 0x80;
-            self.len += 1;
-            value >>= 7;
-        }
-        self.bytes[self.len] = value as u8;
+    fn byte(&mut self, byte: u8) {
+        self.word |= u128::from(byte) << (8 * self.len);
         self.len += 1;
     }
 
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.byte(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.byte(value as u8);
     }
 }
 
@@ -354,7 +362,7 @@ fn scale(value: f64, exponent: u8) -> Option<i64> {
     if !(product.abs() < SCALED_MAX) {
         return None;
     }
-    let scaled = product.round_ties_even() as i64;
+    let scaled = (product + 0.5f64.copysign(product)) as i64; // rounding is a call on old processors
     (((scaled as f64) / power).to_bits() == value.to_bits()).then_some(scaled)
 }
 

@@ -27,7 +27,7 @@ pub use self::in_range::InRange;
 use self::series::{
     EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, WindowCopies, WindowCopy, WindowData,
 };
-use self::shard::{Appended, ByShard, SHARDS, Shard, number_of, shard_of, slot_of};
+use self::shard::{Appended, ByShard, Run, SHARDS, Shard, number_of, shard_of, slot_of};
 use super::error::StorageError;
 use super::index::{LabelIndex, resolve};
 use super::window::{Day, Window};
@@ -235,8 +235,8 @@ impl Head {
     pub fn append(&self, series: &[u32], samples: &[Sample]) -> AppendStats {
         assert_eq!(series.len(), samples.len(), "BUG: every sample has a series");
         let mut done = Appended::default();
-        self.for_each_shard(series, |shard, indexes| {
-            done.append_all(shard, indexes, series, samples);
+        self.for_each_shard(series, |shard, runs| {
+            done.append_all(shard, runs, series, samples);
         });
         self.note(done)
     }
@@ -249,7 +249,7 @@ impl Head {
             let mut done = Appended::default();
             let mut shard = write(lock);
             for ((series, samples), order) in batches.iter().zip(&orders) {
-                done.append_all(&mut shard, order.indexes(number), series, samples);
+                done.append_all(&mut shard, order.runs(number), series, samples);
             }
             drop(shard);
             self.note(done);
@@ -290,21 +290,21 @@ impl Head {
 
     /// Calls `each(shard, slot, index)` for every index of `series` that names one, shard by shard.
     fn for_each_by_shard(&self, series: &[u32], mut each: impl FnMut(&mut Shard, usize, usize)) {
-        self.for_each_shard(series, |shard, indexes| {
-            for i in indexes {
-                each(shard, slot_of(series[*i as usize]), *i as usize);
+        self.for_each_shard(series, |shard, runs| {
+            for i in runs.iter().flat_map(|run| run.indexes()) {
+                each(shard, slot_of(series[i]), i);
             }
         });
     }
 
-    /// Calls `each` once with every shard that has some of `series`, and the indexes of those, so that
-    /// each shard's lock is taken once.
-    fn for_each_shard(&self, series: &[u32], mut each: impl FnMut(&mut Shard, &[u32])) {
+    /// Calls `each` once with every shard that has some of `series`, and where those are, so that each
+    /// shard's lock is taken once.
+    fn for_each_shard(&self, series: &[u32], mut each: impl FnMut(&mut Shard, &[Run])) {
         let order = ByShard::of(series);
         for (number, lock) in self.shards.iter().enumerate() {
-            let indexes = order.indexes(number);
-            if !indexes.is_empty() {
-                each(&mut write(lock), indexes);
+            let runs = order.runs(number);
+            if !runs.is_empty() {
+                each(&mut write(lock), runs);
             }
         }
     }
@@ -346,6 +346,16 @@ impl Head {
     /// The search is interrupted.
     pub fn matching(&self, selector: &Selector<'_>) -> Result<RoaringBitmap, StorageError> {
         resolve(&*read(&self.index), selector.matchers, selector.interrupt)
+    }
+
+    /// Memory held by the float samples of all windows up to `last`, in bytes.
+    pub fn window_bytes(&self, last: Window) -> u64 {
+        let bytes = |shard: &RwLock<Shard>| {
+            let windows = &read(shard).windows;
+            let counted = windows.iter().filter(|blocks| blocks.window <= last);
+            counted.map(|blocks| blocks.blocks.heap_bytes() as u64).sum::<u64>()
+        };
+        self.shards.iter().map(bytes).sum()
     }
 
     /// The windows that hold samples, each once.

@@ -3,6 +3,8 @@
 //! In: samples of a batch with the numbers of their series. Out: chains of blocks, one a series and
 //! window. Never here: locks, the lookup of series by labels.
 
+use std::ops::Range;
+
 use super::blocks::Blocks;
 use super::series::{HeadSeries, NO_SERIES, START_TIMESTAMP_BYTES};
 use super::slots::Slots;
@@ -39,6 +41,11 @@ impl Shard {
         self.series.get(slot)
     }
 
+    /// Memory held by the samples of all windows, in bytes.
+    fn heap_bytes(&self) -> usize {
+        self.windows.iter().map(|window| window.blocks.heap_bytes()).sum()
+    }
+
     /// Where the samples of a window are; `None` when it has none.
     pub(super) fn blocks(&self, window: Window, frozen: bool) -> Option<&Blocks> {
         let mut windows = self.windows.iter();
@@ -46,15 +53,13 @@ impl Shard {
     }
 }
 
-/// The blocks for new samples of a window.
-#[inline]
-fn growing(windows: &mut Vec<WindowBlocks>, window: Window) -> &mut Blocks {
+/// Where the blocks for new samples of a window are.
+fn growing(windows: &mut Vec<WindowBlocks>, window: Window) -> usize {
     let position = windows.iter().rposition(|w| w.window == window && !w.frozen);
-    let position = position.unwrap_or_else(|| {
+    position.unwrap_or_else(|| {
         windows.push(WindowBlocks { window, frozen: false, blocks: Blocks::default() });
         windows.len() - 1
-    });
-    &mut windows[position].blocks
+    })
 }
 
 /// What appending samples came to.
@@ -74,67 +79,104 @@ impl Default for Appended {
 }
 
 impl Appended {
-    /// Appends the samples at `indexes`, whose series are all of this shard.
+    /// Appends the samples of the runs, whose series are all of this shard.
     pub(super) fn append_all(
         &mut self,
         shard: &mut Shard,
-        indexes: &[u32],
+        runs: &[Run],
         series: &[u32],
         samples: &[Sample],
     ) {
-        for i in indexes {
-            let i = *i as usize;
-            self.append(shard, slot_of(series[i]), samples[i]);
+        let before = shard.heap_bytes();
+        for run in runs {
+            self.append(shard, &series[run.indexes()], &samples[run.indexes()]);
         }
+        self.grown += shard.heap_bytes() as i64 - before as i64;
     }
 
-    #[inline]
-    fn append(&mut self, shard: &mut Shard, slot: usize, sample: Sample) {
-        let Some(live) = shard.series.get_mut(slot) else { return };
-        let Sample { timestamp, value, start_timestamp } = sample;
-        let window = Window::of(timestamp.0);
-        let data = live.window_mut(window);
-        let blocks = growing(&mut shard.windows, window);
-        let before = blocks.heap_bytes();
-        self.replaced += u64::from(data.floats.push(blocks, timestamp.0, value));
-        self.grown += (blocks.heap_bytes() - before) as i64;
-        self.newest = self.newest.max(timestamp.0);
-        if start_timestamp != 0 {
-            let rare = data.rare.get_or_insert_default();
-            rare.start_timestamps.push((timestamp.0, start_timestamp));
-            self.grown += START_TIMESTAMP_BYTES as i64;
+    fn append(&mut self, shard: &mut Shard, series: &[u32], samples: &[Sample]) {
+        let (mut window, mut position) = (Window::default(), 0); // no timestamp falls into it
+        for (number, sample) in series.iter().zip(samples) {
+            let Some(live) = shard.series.get_mut(slot_of(*number)) else { continue };
+            let Sample { timestamp, value, start_timestamp } = *sample;
+            if Window::of(timestamp.0) != window {
+                window = Window::of(timestamp.0);
+                position = growing(&mut shard.windows, window);
+            }
+            let data = live.window_mut(window);
+            let blocks = &mut shard.windows[position].blocks;
+            self.replaced += u64::from(data.floats.push(blocks, timestamp.0, value));
+            self.newest = self.newest.max(timestamp.0);
+            if start_timestamp != 0 {
+                let rare = data.rare.get_or_insert_default();
+                rare.start_timestamps.push((timestamp.0, start_timestamp));
+                self.grown += START_TIMESTAMP_BYTES as i64;
+            }
         }
     }
 }
 
-/// The indexes of a batch's entries, grouped by shard; those of [`NO_SERIES`] are left out.
+/// Neighbouring entries of a batch whose series are of one shard: mostly those of one sender.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    start: u32,
+    end: u32,
+}
+
+impl Run {
+    /// Where in the batch they are.
+    pub(super) fn indexes(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A batch's entries as runs, by shard; those of [`NO_SERIES`] are left out.
 pub(super) struct ByShard {
     starts: [u32; SHARDS + 1],
-    order: Vec<u32>,
+    runs: Vec<Run>,
 }
 
 impl ByShard {
     pub(super) fn of(series: &[u32]) -> ByShard {
+        let found = runs(series);
         let mut starts = [0u32; SHARDS + 1];
-        for number in series.iter().filter(|number| **number != NO_SERIES) {
-            starts[shard_of(*number) + 1] += 1;
+        for (shard, _) in &found {
+            starts[shard + 1] += 1;
         }
         for shard in 0..SHARDS {
             starts[shard + 1] += starts[shard];
         }
-        let mut order = vec![0u32; starts[SHARDS] as usize];
+        let mut runs = vec![Run { start: 0, end: 0 }; found.len()];
         let mut next = starts;
-        for (i, number) in series.iter().enumerate().filter(|(_, n)| **n != NO_SERIES) {
-            let position = &mut next[shard_of(*number)];
-            order[*position as usize] = i as u32;
-            *position += 1;
+        for (shard, run) in found {
+            runs[next[shard] as usize] = run;
+            next[shard] += 1;
         }
-        ByShard { starts, order }
+        ByShard { starts, runs }
     }
 
-    pub(super) fn indexes(&self, shard: usize) -> &[u32] {
-        &self.order[self.starts[shard] as usize..self.starts[shard + 1] as usize]
+    pub(super) fn runs(&self, shard: usize) -> &[Run] {
+        &self.runs[self.starts[shard] as usize..self.starts[shard + 1] as usize]
     }
+}
+
+/// Runs in the order of the batch, with their shards.
+fn runs(series: &[u32]) -> Vec<(usize, Run)> {
+    let mut found: Vec<(usize, Run)> = Vec::with_capacity(series.len() / NEIGHBOURS + 1);
+    let mut left = series;
+    while let Some(first) = left.first() {
+        let start = (series.len() - left.len()) as u32;
+        let same = |number: &&u32| match *first {
+            NO_SERIES => **number == NO_SERIES,
+            first => **number != NO_SERIES && shard_of(**number) == shard_of(first),
+        };
+        let length = left.iter().take_while(same).count();
+        if *first != NO_SERIES {
+            found.push((shard_of(*first), Run { start, end: start + length as u32 }));
+        }
+        left = &left[length..];
+    }
+    found
 }
 
 pub(super) const fn shard_of(series: u32) -> usize {

@@ -315,16 +315,12 @@ fn decode_samples(body: &[u8]) -> Result<SamplesRecord, &'static str> {
 fn decode_columns(mut input: Input<'_>) -> Result<SamplesRecord, &'static str> {
     let count = input.count(9)?;
     let mut record = SamplesRecord { series: input.numbers(count)?, ..SamplesRecord::default() };
-    record.samples.reserve(count);
-    let mut timestamp = 0i64;
-    for _ in 0..count {
-        timestamp = timestamp.wrapping_add(unzigzag(input.varint()?));
-        record.samples.push(Sample::new(Timestamp(timestamp), 0.0));
-    }
+    let timestamps = input.sums(count, 0)?;
     let (values, _) = input.take(8 * count)?.as_chunks();
-    for (sample, value) in record.samples.iter_mut().zip(values) {
-        sample.value = f64::from_le_bytes(*value);
-    }
+    let sample = |(timestamp, value): (&i64, &[u8; 8])| {
+        Sample::new(Timestamp(*timestamp), f64::from_le_bytes(*value))
+    };
+    record.samples = timestamps.iter().zip(values).map(sample).collect();
     if input.array::<1>()? != [0] {
         for sample in &mut record.samples {
             sample.start_timestamp = unzigzag(input.varint()?);
@@ -406,13 +402,27 @@ impl<'a> Input<'a> {
     }
 
     fn numbers(&mut self, count: usize) -> Result<Vec<u32>, &'static str> {
-        let mut previous = 0i64;
-        let mut numbers = Vec::with_capacity(count);
-        for _ in 0..count {
-            previous = previous.wrapping_add(unzigzag(self.varint()?));
-            numbers.push(u32::try_from(previous).map_err(|_| "series number is out of range")?);
+        let number = |sum: i64| u32::try_from(sum).map_err(|_| "series number is out of range");
+        self.sums(count, 1)?.into_iter().map(number).collect()
+    }
+
+    /// Numbers stored as differences; `usual` (-64 to 63) is the one that most have.
+    fn sums(&mut self, count: usize, usual: i64) -> Result<Vec<i64>, &'static str> {
+        const TOGETHER: usize = 8;
+        let usually = [zigzag(usual) as u8; TOGETHER];
+        let mut sums = Vec::with_capacity(count);
+        let mut sum = 0i64;
+        while sums.len() < count {
+            if count - sums.len() >= TOGETHER && self.0.starts_with(&usually) {
+                sums.extend((1..=TOGETHER as i64).map(|i| sum.wrapping_add(i * usual)));
+                sum = sum.wrapping_add(TOGETHER as i64 * usual);
+                self.0 = &self.0[TOGETHER..];
+            } else {
+                sum = sum.wrapping_add(unzigzag(self.varint()?));
+                sums.push(sum);
+            }
         }
-        Ok(numbers)
+        Ok(sums)
     }
 }
 

@@ -26,7 +26,7 @@ use self::tables::{FORMAT_VERSION, META, SYMBOLS, WINDOWS, WindowInfo};
 use super::data_dir::{DataDir, PARTITION_CACHE_BYTES};
 use super::error::StorageError;
 use super::window::{Day, Window};
-pub use reader::{LabelRow, PartitionReader};
+pub use reader::{LabelRow, PartitionReader, find_in_row};
 pub use writer::{Written, flushed_up_to};
 
 /// A hole of so many bytes is left where it is.

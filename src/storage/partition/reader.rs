@@ -20,6 +20,15 @@ use crate::storage::index::Postings;
 /// The label sets of one row: (position in the row, labels), ascending.
 pub type LabelRow = Vec<(u8, Labels)>;
 
+/// The label set at a position of a row. Most rows have no gaps.
+pub fn find_in_row(row: &LabelRow, position: u8) -> Option<&Labels> {
+    let index = match row.get(usize::from(position)) {
+        Some((at, _)) if *at == position => usize::from(position),
+        _ => row.binary_search_by_key(&position, |(at, _)| *at).ok()?,
+    };
+    row.get(index).map(|(_, labels)| labels)
+}
+
 type PostingsTable = ReadOnlyTable<(&'static str, &'static str), &'static [u8]>;
 
 /// A short read transaction on a partition's index.
@@ -161,13 +170,9 @@ impl PartitionReader<'_> {
             interrupt.check()?;
             let number = first / SERIES_PER_ROW;
             let entries = row(first, &|| self.label_row(&table, number, &symbols))?;
-            let mut entries = entries.iter().peekable();
             while let Some(id) = ids.next_if(|id| *id / SERIES_PER_ROW == number) {
-                let position = (id % SERIES_PER_ROW) as u8;
-                while entries.next_if(|(at, _)| *at < position).is_some() {}
-                if let Some((_, set)) = entries.next_if(|(at, _)| *at == position) {
-                    labels.push((id, set.clone()));
-                }
+                let set = find_in_row(&entries, (id % SERIES_PER_ROW) as u8);
+                labels.extend(set.map(|set| (id, set.clone())));
             }
         }
         Ok(labels)
