@@ -9,6 +9,23 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// All but the unreserved characters of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.').remove(b'~');
 
+/// All but the characters that Go leaves as they are in a path.
+const RESERVED_IN_PATH: &AsciiSet = &RESERVED
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b'/')
+    .remove(b':')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b'@');
+
+/// `text` as a part of a path, slashes and all (Go's `URL.EscapedPath`).
+pub fn path(text: &str) -> impl Display + '_ {
+    utf8_percent_encode(text, RESERVED_IN_PATH)
+}
+
 /// `text` as one segment of a path or one value of a query.
 pub fn segment(text: &str) -> impl Display + '_ {
     utf8_percent_encode(text, RESERVED)
@@ -22,11 +39,16 @@ pub fn query_escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{query_escape, segment};
+    use super::{path, query_escape, segment};
 
     #[test]
     fn forms_write_spaces_as_plus() {
         assert_eq!(query_escape("up == 0+1"), "up+%3D%3D+0%2B1");
+    }
+
+    #[test]
+    fn a_path_keeps_its_slashes() {
+        assert_eq!(path("a/b c?d#e%f@g:h").to_string(), "a/b%20c%3Fd%23e%25f@g:h");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub mod source;
 pub mod time;
 pub mod write;
 
-pub use alert::{Alert, Annotations};
+pub use alert::{Alert, Annotations, CommonTexts};
 pub use duration::{DurationError, DurationMs, parse_duration_ms};
 pub use exemplar::Exemplar;
 pub use histogram::{BucketSpan, CounterResetHint, FloatHistogram, Histogram};

@@ -283,7 +283,7 @@ impl AlertSet {
             return;
         };
         candidate.labels = labels.clone();
-        if alert.annotations == candidate.annotations {
+        if alert.annotations.is_kept_as(&candidate.annotations) {
             candidate.annotations = alert.annotations.clone();
         }
     }

@@ -25,12 +25,13 @@ impl Templates for GoTemplates {
         let template = self.0.compile(name, text, &RULE_VARIABLES);
         let template = template.map_err(|error| error.to_string())?;
         let needs = template.needs();
-        Ok(Box::new(Compiled { set: self.0.clone(), template, needs }))
+        Ok(Box::new(Compiled { set: self.0.clone(), name: name.into(), template, needs }))
     }
 }
 
 struct Compiled {
     set: TemplateSet,
+    name: Box<str>,
     template: crate::template::Template,
     needs: Needs,
 }
@@ -41,7 +42,8 @@ impl Template for Compiled {
         let (dot, variables) = (data.dot(), data.variables());
         let run =
             Run { data: &dot, variables: &variables, host: &Lent(input), escaping: Escaping::Text };
-        self.set.execute(&self.template, &run).map_err(|error| error.to_string())
+        let failed = |error| format!("error executing template {}: {error}", self.name);
+        self.set.execute(&self.template, &run).map_err(failed)
     }
 
     fn needs(&self) -> Needs {

@@ -18,7 +18,7 @@ use super::spec::GroupSpec;
 use crate::model::{Labels, Timestamp};
 
 /// Most alerts kept in one commit.
-const SAVED_PART_MAX: usize = 10_000;
+const SAVED_PART_MAX: usize = 4000;
 
 /// What groups take when they do not say it themselves, and how state is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

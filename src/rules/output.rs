@@ -9,8 +9,8 @@ use crate::model::{
     FloatHistogram, Histogram, Labels, Sample, SeriesEntry, Timestamp, WriteBatch, stale_nan,
 };
 
-/// Most samples handed over at a time.
-const BATCH_SAMPLES_MAX: usize = 10_000;
+/// Most samples handed over at a time: what a batch takes on its way is needed once.
+const BATCH_SAMPLES_MAX: usize = 2_500;
 
 /// The samples of one rule at one time.
 pub(super) struct Output<'a> {

@@ -16,7 +16,7 @@ use super::seams::{Environment, vector};
 use super::spec::{RuleKind, RuleSpec, Texts};
 use super::templates::{TemplateInput, Text};
 use crate::model::labels::METRIC_NAME;
-use crate::model::{Annotations, Labels, LabelsBuilder, Timestamp};
+use crate::model::{Annotations, CommonTexts, Labels, LabelsBuilder, Timestamp};
 use crate::promql::{PointValue, VectorSample};
 use crate::template::Needs;
 use crate::url_text::query_escape;
@@ -75,6 +75,8 @@ pub struct Rule {
     is_restored: AtomicBool,
     /// Series of the latest evaluation, for a recording rule. Only its group's evaluation locks it.
     series: Mutex<SeriesLabels>,
+    /// Its texts that are the same for every alert.
+    common: Option<Arc<CommonTexts>>,
     /// Counts of its template expansions.
     pub expansions: Expansions,
     /// The first failure of an expansion in this evaluation.
@@ -101,7 +103,15 @@ pub(super) struct Order {
 impl Rule {
     /// A rule without state. `is_restored`: whether there is nothing to restore.
     pub(super) fn new(spec: Arc<RuleSpec>, twin: usize, is_restored: bool) -> Rule {
+        let common = match &spec.kind {
+            RuleKind::Alerting { annotations, .. } => {
+                let plain = annotations.iter().filter(|(_, text)| text.is_plain());
+                CommonTexts::new(plain.map(|(name, text)| (&**name, text.source())))
+            }
+            RuleKind::Recording => None,
+        };
         Rule {
+            common,
             spec,
             twin,
             outcome: Mutex::default(),
@@ -459,13 +469,15 @@ impl<'a> Expanding<'a> {
         texts: &'a Texts,
         again: impl Fn(Needs) -> Option<&'a Known>,
     ) -> Annotations {
+        let common = self.rule.common.as_ref();
         let text = |(name, text): &'a (Box<str>, Text)| {
             let before = again(text.needs()).and_then(|known| known.annotations.get(name));
             (&**name, before.map_or_else(|| self.text(name, text), Cow::Borrowed))
         };
-        let annotations: Annotations = texts.iter().map(text).collect();
+        let made = texts.iter().filter(|(_, text)| !text.is_plain()).map(text);
+        let annotations = Annotations::beside(common, made);
         match again(Needs::default()) {
-            Some(known) if known.annotations == annotations => known.annotations.clone(),
+            Some(known) if known.annotations.is_kept_as(&annotations) => known.annotations.clone(),
             _ => annotations,
         }
     }

@@ -50,7 +50,7 @@ pub(super) fn encode(alert: &ActiveAlert) -> Vec<u8> {
         alert.keep_firing_since,
     ];
     times.iter().for_each(|time| out.extend_from_slice(&time.to_le_bytes()));
-    out.extend_from_slice(alert.annotations.as_packed());
+    alert.annotations.pack(&mut out);
     out
 }
 

@@ -78,14 +78,16 @@ impl Text {
         if !source.contains("{{") {
             return Ok(Text::plain(source));
         }
-        let template = templates.compile(&format!("__alert_{rule}"), source)?;
+        let template = templates.compile(&template_name(rule), source)?;
         Ok(Text { source: source.into(), form: Form::Template(template) })
     }
 
     /// Like [`Text::compile`]; what is no template says so when it is expanded.
     pub fn compile_or_say(templates: &dyn Templates, rule: &str, source: &str) -> Text {
-        Text::compile(templates, rule, source)
-            .unwrap_or_else(|why| Text { source: source.into(), form: Form::Broken(why.into()) })
+        Text::compile(templates, rule, source).unwrap_or_else(|why| {
+            let why = format!("error parsing template {}: {why}", template_name(rule));
+            Text { source: source.into(), form: Form::Broken(why.into()) }
+        })
     }
 
     /// The text as it stands in the file.
@@ -121,6 +123,11 @@ impl Text {
             Form::Broken(why) => Err(failed(why)),
         }
     }
+}
+
+/// What errors call the texts of a rule.
+fn template_name(rule: &str) -> String {
+    format!("__alert_{rule}")
 }
 
 impl PartialEq for Text {

@@ -14,7 +14,7 @@ use thread_local::ThreadLocal;
 use super::cache::ReadCache;
 use super::chunk::CodecError;
 use super::error::StorageError;
-use super::head::series::WindowCopy;
+use super::head::series::WindowCopies;
 use super::index::resolve;
 use super::merge::append_piece;
 use super::pack::ChunkRef;
@@ -45,7 +45,7 @@ pub struct SelectedSet {
 struct SelectedSeries {
     labels: Labels,
     /// Windows from the head, ascending.
-    head: Vec<WindowCopy>,
+    head: WindowCopies,
     /// (index of the partition, series id in it), ascending by day.
     stored: Vec<(u32, u32)>,
     /// A partition in which the head knows it, and its id there.
@@ -54,7 +54,7 @@ struct SelectedSeries {
 
 impl SelectedSeries {
     fn new(labels: Labels) -> SelectedSeries {
-        SelectedSeries { labels, head: Vec::new(), stored: Vec::new(), known: None }
+        SelectedSeries { labels, head: WindowCopies::default(), stored: Vec::new(), known: None }
     }
 }
 
@@ -95,8 +95,7 @@ impl Inner {
         }
         series.retain(|s| !s.head.is_empty() || !s.stored.is_empty());
         interrupt.check()?;
-        // mostly sorted already: a partition numbers the series of a metric by their labels
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        sort_by_labels(&mut series);
         let (cache, interrupt) = (Arc::clone(&self.cache), interrupt.without_deadline());
         Ok(SelectedSet::new(series, &partitions, cache, (start, end), interrupt))
     }
@@ -169,6 +168,26 @@ impl SeriesSource for Inner {
     }
 }
 
+/// Sorts series by their labels; each set is there once. Numbers are sorted and then each series is
+/// moved once: as many series again would be memory that nothing else of a query needs.
+fn sort_by_labels(series: &mut [SelectedSeries]) {
+    let count = u32::try_from(series.len()).expect("BUG: series have numbers of four bytes");
+    // mostly sorted already: a partition numbers the series of a metric by their labels
+    let mut from: Vec<u32> = (0..count).collect();
+    from.sort_by(|a, b| series[*a as usize].labels.cmp(&series[*b as usize].labels));
+    for start in 0..series.len() {
+        let mut at = start;
+        loop {
+            let next = std::mem::replace(&mut from[at], at as u32) as usize;
+            if next == start {
+                break;
+            }
+            series.swap(at, next);
+            at = next;
+        }
+    }
+}
+
 /// Notes those of `ids` which the head knows to be its series, and returns them: their labels need
 /// not be read.
 fn note_known(
@@ -229,7 +248,7 @@ impl SelectedSet {
                     .map_err(|e| StorageError::corrupted(window.1.partition().path(), e))?;
             }
         }
-        for window in &series.head {
+        for window in series.head.iter() {
             window.read(&mut scratch.piece);
             append_piece(out, &scratch.piece);
         }
@@ -289,5 +308,36 @@ impl SeriesSet for SelectedSet {
         self.read_series(&self.series[index], &mut scratch, out).map_err(SourceError::from)?;
         forget_resets(&mut out.histograms);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_are_sorted_by_labels_whatever_their_order() {
+        let count = 200u32;
+        let name = |number: u32| format!("{number:03}");
+        let series = |number: u32| {
+            let name = name(number);
+            let labels = Labels::from_pairs([("n", &*name)]).expect("valid labels");
+            SelectedSeries { stored: vec![(0, number)], ..SelectedSeries::new(labels) }
+        };
+        let orders: [&dyn Fn(u32) -> u32; 5] = [
+            &|n| n,
+            &|n| count - 1 - n,
+            &|n| (n + 1) % count,
+            &|n| (n + count - 1) % count,
+            &|n| n * 77 % count,
+        ];
+        for order in orders {
+            let mut all: Vec<SelectedSeries> = (0..count).map(|n| series(order(n))).collect();
+            sort_by_labels(&mut all);
+            for (number, one) in (0..count).zip(&all) {
+                assert_eq!((one.labels.value("n"), one.stored[0].1), (&*name(number), number));
+            }
+        }
+        sort_by_labels(&mut []);
     }
 }

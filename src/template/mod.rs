@@ -35,6 +35,7 @@ use ast::Tree;
 pub use data::{AlertData, NotificationData, RULE_VARIABLES, RuleData};
 pub use error::TemplateError;
 use exec::Lookup;
+pub use format::quote as go_quote;
 pub use functions::{AtTime, Function, Functions, Host, QuerySample, SampleValue};
 use functions::{Call, builtin};
 pub use html::Escaping;

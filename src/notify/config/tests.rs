@@ -187,6 +187,16 @@ fn receivers_take_over_what_they_leave_to_global() {
 }
 
 #[test]
+fn a_field_of_jira_without_a_template_has_the_usual_one() {
+    let keys = "jira_configs: [{api_url: 'https://j/', project: P, issue_type: Bug, \
+        summary: {enable_update: false}, description: {template: '', enable_update: true}}]";
+    let jira = only!(receiver(keys).expect("valid"), Jira);
+    assert_eq!(jira.summary.template, r#"{{ template "jira.default.summary" . }}"#);
+    assert!(!jira.summary.enable_update);
+    assert_eq!((jira.description.template.as_str(), jira.description.enable_update), ("", true));
+}
+
+#[test]
 fn slack_posts_through_a_webhook_or_with_a_token() {
     let token = with_global("{slack_app_token: xoxb}", "slack_configs: [{channel: c}]");
     let token = only!(token.expect("valid"), Slack);

@@ -54,7 +54,7 @@ pub const ALERTS_MAX: usize = 1_000_000;
 const ENDS_AT_DRIFT_MS: i64 = 3_600_000;
 /// Most rows, and most lines of the history, handed out at a time: a storm is written in parts, so
 /// that it is not in memory a second time as a whole.
-const EFFECTS_PART_MAX: usize = 10_000;
+const EFFECTS_PART_MAX: usize = 4000;
 /// How often old silences are looked for, in ms.
 const GARBAGE_EVERY_MS: i64 = 15 * 60_000;
 

@@ -11,6 +11,7 @@ use super::wire::Request;
 use super::{Done, cut};
 use crate::notify::config::{JiraApi, JiraConfig};
 use crate::notify::deliver::FailureKind;
+use crate::template::go_quote;
 use crate::url_text;
 
 /// Longest summary and description in characters.
@@ -31,12 +32,13 @@ struct IssueFields {
 
 #[derive(Deserialize)]
 struct Status {
-    #[serde(rename = "statusCategory")]
+    #[serde(rename = "statusCategory", default)]
     category: Category,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Category {
+    #[serde(default)]
     key: String,
 }
 
@@ -65,17 +67,12 @@ pub(super) fn tell(config: &JiraConfig, context: &mut Context<'_>) -> Result<Don
         if !context.is_firing() {
             return Ok(Done::note("no issue is open"));
         }
-        let body = json!({ "fields": fields(config, context)? });
+        let body = json!({ "fields": fields(config, context, (true, true))? });
         let (status, _) = call(config, context, "POST", &at(config, "issue"), Some(&body))?;
         return Ok(Done::status(status));
     };
-    let mut fields = fields(config, context)?;
-    if !config.summary.enable_update {
-        fields.remove("summary");
-    }
-    if !config.description.enable_update {
-        fields.remove("description");
-    }
+    let parts = (config.summary.enable_update, config.description.enable_update);
+    let fields = fields(config, context, parts)?;
     let path = format!("issue/{}", url_text::segment(&issue.key));
     let body = json!({ "fields": fields });
     let (status, _) = call(config, context, "PUT", &at(config, &path), Some(&body))?;
@@ -117,7 +114,7 @@ fn decode<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, Trouble> {
 fn find(config: &JiraConfig, context: &mut Context<'_>) -> Result<Option<Issue>, Trouble> {
     let mut query = String::new();
     if !config.wont_fix_resolution.is_empty() {
-        let resolution = quoted(&config.wont_fix_resolution);
+        let resolution = go_quote(&config.wont_fix_resolution);
         query = format!("(resolution is EMPTY or resolution != {resolution}) and ");
     }
     let minutes = config.reopen_duration.as_secs() / 60;
@@ -127,19 +124,14 @@ fn find(config: &JiraConfig, context: &mut Context<'_>) -> Result<Option<Issue>,
             .push_str(&format!("(resolutiondate is EMPTY OR resolutiondate >= -{minutes}m) and ")),
         false => query.push_str("statusCategory != Done and "),
     }
-    let project = quoted(&context.setting("project", &config.project)?);
-    let label = quoted(&label(context));
+    let project = go_quote(&context.setting("project", &config.project)?);
+    let label = go_quote(&label(context));
     query.push_str(&format!(
         "project={project} and labels={label} order by status ASC,resolutiondate DESC"
     ));
     let body = json!({ "fields": ["status"], "jql": query, "maxResults": 2 });
     let (_, body) = call(config, context, "POST", &search_url(config), Some(&body))?;
     Ok(decode::<Found>(&body)?.issues.into_iter().next())
-}
-
-/// A text in quotes for Jira's query language.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 fn label(context: &Context<'_>) -> String {
@@ -161,7 +153,13 @@ fn search_url(config: &JiraConfig) -> String {
     }
 }
 
-fn fields(config: &JiraConfig, context: &Context<'_>) -> Result<Map<String, Json>, Trouble> {
+/// What an issue is to hold; with or without the configured summary and description. Further fields
+/// may replace any.
+fn fields(
+    config: &JiraConfig,
+    context: &Context<'_>,
+    (with_summary, with_description): (bool, bool),
+) -> Result<Map<String, Json>, Trouble> {
     let summary = context.setting("summary template", &config.summary.template)?;
     let project = context.setting("project template", &config.project)?;
     let issue_type = context.setting("issue_type template", &config.issue_type)?;
@@ -172,11 +170,13 @@ fn fields(config: &JiraConfig, context: &Context<'_>) -> Result<Map<String, Json
     labels.push(label(context));
     labels.sort();
     let mut fields = Map::new();
-    fields.insert("summary".to_owned(), cut::to_chars(summary, SUMMARY_CHARS_MAX).into());
+    if with_summary {
+        fields.insert("summary".to_owned(), cut::to_chars(summary, SUMMARY_CHARS_MAX).into());
+    }
     fields.insert("project".to_owned(), json!({ "key": project }));
     fields.insert("issuetype".to_owned(), json!({ "name": issue_type }));
     fields.insert("labels".to_owned(), labels.into());
-    if let Some(description) = description(config, context)? {
+    if let Some(description) = description(config, context)?.filter(|_| with_description) {
         fields.insert("description".to_owned(), description);
     }
     let priority = context.setting("priority template", &config.priority)?;

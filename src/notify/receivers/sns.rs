@@ -20,14 +20,14 @@ type Form = Vec<(String, String)>;
 pub(super) fn tell(config: &SnsConfig, context: &mut Context<'_>) -> Result<Done, Trouble> {
     let form = publish(config, context)?;
     let environment = |name: &str| std::env::var(name).ok();
-    let lasting = |why| Trouble::lasting(FailureKind::Other, why);
-    let region = config.sigv4.region(&environment).map_err(lasting)?;
+    // What stands in the profile may be set right meanwhile.
+    let temporary = |kind| move |why: String| Trouble::temporary(kind, why);
+    let region = config.sigv4.region(&environment).map_err(temporary(FailureKind::Other))?;
     let mut url = context.setting("api_url", &config.api_url)?;
     if url.is_empty() {
         url = format!("https://sns.{region}.amazonaws.com/");
     }
-    let mut keys =
-        config.sigv4.keys(&environment).map_err(|why| Trouble::lasting(FailureKind::Auth, why))?;
+    let mut keys = config.sigv4.keys(&environment).map_err(temporary(FailureKind::Auth))?;
     keys.secrets().for_each(|key| context.secrets.add(key));
     if !config.sigv4.role_arn.is_empty() {
         keys = assume_role(config, context, &region, &keys)?;

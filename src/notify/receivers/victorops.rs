@@ -7,6 +7,7 @@ use super::context::{Context, go_json};
 use super::trouble::Trouble;
 use super::{Done, cut, post};
 use crate::notify::config::VictoropsConfig;
+use crate::url_text;
 
 /// Longest message in characters.
 const MESSAGE_CHARS_MAX: usize = 20_480;
@@ -14,6 +15,7 @@ const MESSAGE_CHARS_MAX: usize = 20_480;
 pub(super) fn tell(config: &VictoropsConfig, context: &mut Context<'_>) -> Result<Done, Trouble> {
     let key = context.secret(&config.api_key)?;
     let routing_key = context.setting("routing_key", &config.routing_key)?;
+    let (key, routing_key) = (url_text::path(&key), url_text::path(&routing_key));
     let url = format!("{}{key}/{routing_key}", *config.api_url);
     let text = |name: &str, template: &str| context.setting(name, template);
     let kind = match (context.is_firing(), text("message_type", &config.message_type)?) {

@@ -61,10 +61,7 @@ pub(super) fn instant(
             let values = scalar(&context, expr, grid, &mut notes)?;
             Value::Scalar { timestamp: time.0, value: values[0] }
         }
-        ValueType::Vector => {
-            let block = vector(&context, expr, grid, &mut notes)?;
-            Value::Vector(finish_vector(&context, block, time.0)?)
-        }
+        ValueType::Vector => Value::Vector(samples(&context, expr, grid, &mut notes)?),
         ValueType::Matrix => Value::Matrix(select::matrix(&context, expr, grid, &mut notes)?),
     };
     Ok(output(engine, &context, value, notes, text))
@@ -113,6 +110,22 @@ fn output(
     QueryOutput { value, annotations: notes.render(text), stats }
 }
 
+/// A vector expression's value at the only time of `grid`.
+fn samples(
+    context: &Context<'_>,
+    expr: &Expr,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Vec<VectorSample>, QueryError> {
+    context.budget.check()?;
+    let block = match vector::stream(context, expr, grid, notes)? {
+        Some(stream) if stream.keeps_labels() => return stream.samples(context, grid.start, notes),
+        Some(stream) => stream.collect(context, notes)?,
+        None => vector(context, expr, grid, notes)?,
+    };
+    finish_vector(context, block, grid.start)
+}
+
 /// The rows with the names dropped that were still to be dropped.
 fn final_rows(context: &Context<'_>, block: Block) -> Vec<Row> {
     let mut rows = block.rows;
@@ -131,14 +144,19 @@ fn finish_vector(
 ) -> Result<Vec<VectorSample>, QueryError> {
     let rows = final_rows(context, block);
     refuse_same_labels(&rows)?;
-    let sample = |row: Row| {
-        let value = match row.histograms.into_iter().next() {
-            Some((_, histogram)) => PointValue::Histogram(Box::new(owned(histogram))),
-            None => PointValue::Float(row.values[0]),
-        };
+    let sample = |mut row: Row| {
+        let value = only_point(&mut row);
         VectorSample { labels: row.labels, timestamp: time, value }
     };
     Ok(rows.into_iter().map(sample).collect())
+}
+
+/// Takes the point of a row of one step.
+fn only_point(row: &mut Row) -> PointValue {
+    match row.histograms.pop() {
+        Some((_, histogram)) => PointValue::Histogram(Box::new(owned(histogram))),
+        None => PointValue::Float(row.values[0]),
+    }
 }
 
 fn finish_matrix(

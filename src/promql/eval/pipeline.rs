@@ -17,6 +17,7 @@ use crate::model::{Histogram, Labels, MatchOp, SeriesData, SeriesSet};
 use super::super::annotations::Notes;
 use super::super::ast::Span;
 use super::super::error::QueryError;
+use super::super::value::VectorSample;
 use super::block::{
     Block, Row, is_absent, is_metadata, merge_same_labels, refuse_same_labels, without_metadata,
 };
@@ -24,6 +25,7 @@ use super::context::Context;
 use super::grid::{Grid, Reach};
 use super::hints::{self, Course};
 use super::instant::{self, Show};
+use super::only_point;
 use super::rowmap::RowMap;
 use super::tally::Tally;
 use super::window::{RangeCall, RangeFunction, RangeRow, drop_stale};
@@ -166,6 +168,31 @@ impl Pipeline {
             rows = drop_names(rows, self.drops_name && self.maps.is_empty())?;
         }
         Ok(Block { rows })
+    }
+
+    /// Whether each row has the labels of its series, which are all different.
+    pub(crate) fn keeps_labels(&self) -> bool {
+        matches!(self.input, Input::Series(_)) && !self.renames()
+    }
+
+    /// The points at the only step of a pipeline that keeps labels: an instant query of a hundred
+    /// thousand series needs no rows of them.
+    pub(crate) fn samples(
+        self,
+        context: &Context<'_>,
+        timestamp: i64,
+        notes: &mut Notes,
+    ) -> Result<Vec<VectorSample>, QueryError> {
+        let mut samples = Vec::with_capacity(self.len());
+        self.for_each(context, notes, |row| {
+            if !row.is_empty() {
+                context.budget.hold(1)?;
+                let value = only_point(row);
+                samples.push(VectorSample { labels: row.labels.clone(), timestamp, value });
+            }
+            Ok(())
+        })?;
+        Ok(samples)
     }
 
     /// Evaluates a range of the series into `rows`, one each.

@@ -9,7 +9,7 @@ use super::context::{Context, unwrap_parens};
 use super::grid::Grid;
 use super::instant::Show;
 use super::operator::changes_metric;
-use super::pipeline::{drop_names, pins_name};
+use super::pipeline::{Pipeline, drop_names, pins_name};
 use super::rowmap::{RowMap, ScalarOperand};
 use super::select::{Operation, pipeline, row_operation, scalar_operand};
 use super::{aggregate, matching, not_supported, scalar, sets, vector};
@@ -25,9 +25,7 @@ pub(super) fn evaluate(
     grid: Grid,
     notes: &mut Notes,
 ) -> Result<Block, QueryError> {
-    if streams(context, expr)
-        && let Some(pipeline) = pipeline(context, expr, grid, notes)?
-    {
+    if let Some(pipeline) = stream(context, expr, grid, notes)? {
         return pipeline.collect(context, notes);
     }
     match expr {
@@ -40,6 +38,19 @@ pub(super) fn evaluate(
         }
         Expr::Binary(binary) => evaluate_binary(context, binary, grid, notes),
         _ => Err(not_supported("vector expression")),
+    }
+}
+
+/// The pipeline that evaluates the expression series by series, where that can be done.
+pub(super) fn stream(
+    context: &Context<'_>,
+    expr: &Expr,
+    grid: Grid,
+    notes: &mut Notes,
+) -> Result<Option<Pipeline>, QueryError> {
+    match streams(context, expr) {
+        true => pipeline(context, expr, grid, notes),
+        false => Ok(None),
     }
 }
 

@@ -25,7 +25,7 @@ use roaring::RoaringBitmap;
 
 pub use self::in_range::InRange;
 use self::series::{
-    EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, WindowCopy, WindowData,
+    EXEMPLAR_BYTES, HISTOGRAM_BYTES, HeadSeries, NO_SERIES, WindowCopies, WindowCopy, WindowData,
 };
 use self::shard::{Appended, ByShard, Run, SHARDS, Shard, number_of, shard_of, slot_of};
 use super::error::StorageError;
@@ -95,7 +95,7 @@ pub struct SeriesSnapshot {
     /// Its labels.
     pub labels: Labels,
     /// Its windows that overlap the wanted time.
-    pub windows: Vec<WindowCopy>,
+    pub windows: WindowCopies,
     /// The day in whose partition it was last found, and its id there.
     pub stored: Option<(Day, u32)>,
 }
@@ -325,11 +325,10 @@ impl Head {
         let snapshot = |series: u32| {
             let shard = &shards[shard_of(series)];
             let live = shard.get(slot_of(series))?;
-            let wanted = || live.windows().filter(|(data, _)| data.window.overlaps(start, end));
-            let mut windows = Vec::with_capacity(wanted().count()); // nearly always 1
+            let wanted = live.windows().filter(|(data, _)| data.window.overlaps(start, end));
             let copy =
                 |(data, frozen): (&WindowData, _)| data.copy(shard.blocks(data.window, frozen));
-            windows.extend(wanted().map(copy));
+            let windows = wanted.map(copy).collect();
             let (labels, stored) = (live.labels.clone(), live.stored());
             Some(SeriesSnapshot { series, labels, windows, stored })
         };

@@ -227,6 +227,54 @@ impl RareData {
     }
 }
 
+/// The windows of one series, copied out of the head. One is in its place: selections have a
+/// hundred thousand series, and nearly always one window of each.
+#[derive(Clone, Debug)]
+pub enum WindowCopies {
+    /// The only one.
+    One(WindowCopy),
+    /// Any number.
+    Several(Vec<WindowCopy>),
+}
+
+impl Default for WindowCopies {
+    fn default() -> WindowCopies {
+        WindowCopies::Several(Vec::new())
+    }
+}
+
+impl FromIterator<WindowCopy> for WindowCopies {
+    fn from_iter<I: IntoIterator<Item = WindowCopy>>(copies: I) -> WindowCopies {
+        let mut copies = copies.into_iter();
+        match (copies.next(), copies.next()) {
+            (Some(only), None) => WindowCopies::One(only),
+            (first, second) => {
+                WindowCopies::Several(first.into_iter().chain(second).chain(copies).collect())
+            }
+        }
+    }
+}
+
+impl std::ops::Deref for WindowCopies {
+    type Target = [WindowCopy];
+
+    fn deref(&self) -> &[WindowCopy] {
+        match self {
+            WindowCopies::One(only) => std::slice::from_ref(only),
+            WindowCopies::Several(all) => all,
+        }
+    }
+}
+
+impl std::ops::DerefMut for WindowCopies {
+    fn deref_mut(&mut self) -> &mut [WindowCopy] {
+        match self {
+            WindowCopies::One(only) => std::slice::from_mut(only),
+            WindowCopies::Several(all) => all,
+        }
+    }
+}
+
 /// The samples of one series in one window, copied out of the head.
 #[derive(Clone, Debug, Default)]
 pub struct WindowCopy {
@@ -280,6 +328,22 @@ fn read_histograms(arrived: &[HistogramPoint], out: &mut SeriesData) {
 mod tests {
     use super::*;
     use crate::storage::window::WINDOW_MS;
+
+    #[test]
+    fn the_only_window_of_a_copy_needs_no_memory_of_its_own() {
+        let copies = |count: i64| -> WindowCopies {
+            let copy =
+                |n: i64| WindowCopy { window: Window::of(n * WINDOW_MS), ..Default::default() };
+            (0..count).map(copy).collect()
+        };
+        assert!(matches!(copies(1), WindowCopies::One(_)));
+        for count in 0..4 {
+            let windows: Vec<i64> = copies(count).iter().map(|w| w.window.number()).collect();
+            let first = Window::of(0).number();
+            assert_eq!(windows, (first..first + count).collect::<Vec<_>>());
+        }
+        assert_eq!(size_of::<WindowCopies>(), size_of::<WindowCopy>());
+    }
 
     /// The windows with samples: which, how many samples, whether frozen.
     fn state(series: &HeadSeries) -> Vec<(i64, u32, bool)> {

@@ -29,8 +29,10 @@ pub struct JiraConfig {
     /// The project's key; a template, not empty.
     pub project: String,
     /// The issue in one line.
+    #[serde(deserialize_with = "summary")]
     pub summary: JiraField,
     /// The issue in full.
+    #[serde(deserialize_with = "description")]
     pub description: JiraField,
     /// Labels; templates.
     pub labels: Vec<String>,
@@ -66,7 +68,10 @@ pub enum JiraApi {
     Datacenter,
 }
 
-/// A text of an issue: written as a template, or as a section with one.
+const SUMMARY: &str = r#"{{ template "jira.default.summary" . }}"#;
+const DESCRIPTION: &str = r#"{{ template "jira.default.description" . }}"#;
+
+/// A text of an issue: written as a template, or as a section that may hold one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JiraField {
     /// The text.
@@ -84,32 +89,37 @@ impl JiraField {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawField {
-    #[serde(default)]
-    template: String,
+    template: Option<String>,
     enable_update: Option<bool>,
 }
 
-impl<'de> Deserialize<'de> for JiraField {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<JiraField, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = JiraField;
+fn summary<'de, D: Deserializer<'de>>(deserializer: D) -> Result<JiraField, D::Error> {
+    deserializer.deserialize_any(FieldWithout(SUMMARY))
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a template or a section with one")
-            }
+fn description<'de, D: Deserializer<'de>>(deserializer: D) -> Result<JiraField, D::Error> {
+    deserializer.deserialize_any(FieldWithout(DESCRIPTION))
+}
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<JiraField, E> {
-                Ok(JiraField::of(text))
-            }
+/// Reads a field; a section without a template has this one.
+struct FieldWithout(&'static str);
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<JiraField, A::Error> {
-                let raw = RawField::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                let enable_update = raw.enable_update.unwrap_or(true);
-                Ok(JiraField { template: raw.template, enable_update })
-            }
-        }
-        deserializer.deserialize_any(Either)
+impl<'de> Visitor<'de> for FieldWithout {
+    type Value = JiraField;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a template or a section with one")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<JiraField, E> {
+        Ok(JiraField::of(text))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<JiraField, A::Error> {
+        let raw = RawField::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        let enable_update = raw.enable_update.unwrap_or(true);
+        let template = raw.template.unwrap_or_else(|| self.0.to_owned());
+        Ok(JiraField { template, enable_update })
     }
 }
 
@@ -121,8 +131,8 @@ impl Default for JiraConfig {
             api_url: Inherited::default(),
             api_type: JiraApi::Auto,
             project: String::new(),
-            summary: JiraField::of(r#"{{ template "jira.default.summary" . }}"#),
-            description: JiraField::of(r#"{{ template "jira.default.description" . }}"#),
+            summary: JiraField::of(SUMMARY),
+            description: JiraField::of(DESCRIPTION),
             labels: Vec::new(),
             priority: r#"{{ template "jira.default.priority" . }}"#.to_owned(),
             issue_type: String::new(),

@@ -116,6 +116,32 @@ fn an_issue_is_found_changed_and_moved_on() {
 }
 
 #[test]
+fn further_fields_of_an_issue_stay_whatever_is_changed() {
+    let config = "  jira_configs: [{api_url: 'https://jira/rest/api/2', project: P, issue_type: \
+                  Bug, summary: {enable_update: false}, fields: {summary: own}, \
+                  resolve_transition: Done}]";
+    let found = r#"{"issues":[{"key":"P-1","fields":{"status":{"name":"x"}}}]}"#;
+    let answers = || vec![answer(200, found), answer(204, "")];
+    let (sent, outcome) = told(&notification(config, true), answers());
+    assert_eq!((sent.len(), kind_of(&outcome)), (2, "delivered".to_owned()));
+    let changed: serde_json::Value = serde_json::from_str(&sent[1].body).unwrap();
+    assert_eq!(changed["fields"]["summary"], "own");
+    let new = vec![answer(200, r#"{"issues":[]}"#), answer(201, "{}")];
+    let (sent, _) = told(&notification(config, true), new);
+    let created: serde_json::Value = serde_json::from_str(&sent[1].body).unwrap();
+    assert_eq!(created["fields"]["summary"], "own");
+}
+
+#[test]
+fn a_routing_key_is_a_part_of_a_path() {
+    let config = "  victorops_configs: [{api_key: k, api_url: 'https://v/', \
+                  routing_key: 'team {{ .GroupLabels.alertname }}/b'}]";
+    let (sent, outcome) = told(&notification(config, true), Vec::new());
+    assert_eq!(kind_of(&outcome), "delivered");
+    assert_eq!(sent[0].url, "https://v/k/team%20Disk%3Cfull%3E/b");
+}
+
+#[test]
 fn wechat_keeps_a_token_until_it_ends() {
     let wechat = notification("  wechat_configs: [{api_secret: s, corp_id: c}]", true);
     let receivers = receivers();
