@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use redb::{
-    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-};
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition};
 use roaring::RoaringBitmap;
 
 use super::Partition;
