@@ -12,7 +12,7 @@ use crossbeam::channel::RecvTimeoutError;
 
 use super::error::StorageError;
 use super::store::Inner;
-use super::window::Window;
+use super::window::{Window, WindowCut};
 use crate::model::Timestamp;
 
 /// How long after its end (by the newest sample or the clock) a window waits for late samples.
@@ -35,12 +35,17 @@ const COMPLETE_TICKS: u32 = 2;
 const COMPLETE_BYTES: u64 = 8 << 20;
 /// Looks without any new sample after which a load counts as over.
 const QUIET_TICKS: u32 = 8;
-/// After a load at least this many bytes are flushed: its journal is not needed any more.
+/// Late samples of more than this many bytes are flushed when their sender is quiet.
 const QUIET_BYTES: u64 = 4 << 20;
 /// So many backfilled samples are a bulk load, also when all are of the current window.
 const BULK_SAMPLES: u64 = 1_000_000;
-/// The cut-off that takes all windows, also those that are not over.
-const EVERYTHING: Window = Window::from_number(i64::MAX - 1);
+/// When the journal's closed files are longer than this, windows of less than [`SMALL_BYTES`] after
+/// the complete ones are flushed with these: files that hold nothing else are not needed any more.
+const JOURNAL_BYTES: u64 = 64 << 20;
+/// What the windows may have together that are flushed for the journal's sake.
+const SMALL_BYTES: u64 = 1 << 20;
+/// When the closed files are longer than this, everything is flushed.
+const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 
 /// The background thread: looks four times a second what there is to do.
 pub(super) struct Background {
@@ -78,7 +83,7 @@ impl Background {
         while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             self.inner.check_disk();
             let due = self.due().or(self.inner.unfinished_flush());
-            let done = due.map_or(Ok(()), |cutoff| self.inner.flush(cutoff));
+            let done = due.map_or(Ok(()), |cut| self.inner.flush(cut));
             pause = if done.is_ok() { TICK } else { RETRY };
             self.note(done.and(self.inner.remove_expired()));
         }
@@ -93,33 +98,45 @@ impl Background {
         *fault = done.err();
     }
 
-    /// Up to which window to flush now, if any.
-    fn due(&mut self) -> Option<Window> {
+    /// Which windows to flush now, if any.
+    fn due(&mut self) -> Option<WindowCut> {
         self.look();
         let now = self.inner.clock.now();
         let heap_bytes = self.inner.head.heap_bytes();
-        if heap_bytes > self.inner.head_bytes_max.load(Ordering::Relaxed) {
-            return Some(EVERYTHING);
+        let journal_bytes = self.inner.closed_bytes();
+        let bytes_max = self.inner.head_bytes_max.load(Ordering::Relaxed);
+        if heap_bytes > bytes_max || journal_bytes > JOURNAL_BYTES_MAX {
+            return Some(WindowCut::EVERYTHING);
         }
         let newest = self.inner.head.max_time().max(now.0).saturating_sub(GRACE_MS);
         let over = Window::from_number(Window::of(newest).number() - 1);
         let late = *self.windows.first_key_value()?.0 <= over;
         let backfilled = self.inner.metrics.backfilled_samples.load(Ordering::Relaxed);
         let bulk = backfilled - self.backfilled >= BULK_SAMPLES;
-        if self.quiet >= QUIET_TICKS && heap_bytes > QUIET_BYTES && (bulk || late) {
+        if self.quiet >= QUIET_TICKS && (bulk || late && heap_bytes > QUIET_BYTES) {
             // with the current window, or its few samples would keep the load's journal
             self.last_late_flush = now;
             self.backfilled = backfilled;
-            return Some(EVERYTHING);
+            return Some(WindowCut::EVERYTHING);
         }
         let bytes_max = LATE_BYTES + LATE_BYTES_PER_SERIES * self.inner.head.len() as u64;
         let waited = now.0.saturating_sub(self.last_late_flush.0) >= LATE_FLUSH_MS;
         if late && (waited || heap_bytes > bytes_max) {
             self.last_late_flush = now;
-            return Some(over);
+            return Some(WindowCut::up_to(over));
         }
         let complete = last_complete(&self.windows, over)?;
-        (self.inner.head.window_bytes(complete) > COMPLETE_BYTES).then_some(complete)
+        let enough = self.inner.head.window_bytes(..=complete) > COMPLETE_BYTES;
+        let from =
+            if journal_bytes > JOURNAL_BYTES { self.small(complete) } else { WindowCut::NONE };
+        enough.then_some(WindowCut { up_to: complete, from })
+    }
+
+    /// The first window behind `complete` from which on there is little.
+    fn small(&self, complete: Window) -> Window {
+        let later = self.windows.keys().rev().take_while(|window| **window > complete);
+        let little = |window: &&Window| self.inner.head.window_bytes(**window..) <= SMALL_BYTES;
+        later.take_while(little).last().copied().unwrap_or(WindowCut::NONE)
     }
 
     /// Notes what was added since the last look.

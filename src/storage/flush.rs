@@ -1,6 +1,6 @@
 //! The flush: whole windows go from the head to their partitions.
 //!
-//! In: a cut-off. Out: packs on disk, journal files removed. A query sees every sample exactly once
+//! In: which windows. Out: packs on disk, journal files removed. A query sees every sample exactly once
 //! throughout: windows stay in the head, frozen, until the commit is published; dropping them and
 //! publishing happen while no query starts.
 //!
@@ -12,28 +12,28 @@ use std::sync::atomic::Ordering;
 
 use super::error::StorageError;
 use super::store::Inner;
-use super::window::{Day, Window};
+use super::window::{Day, WindowCut};
 
 /// A flush that has begun.
 #[derive(Clone, Copy, Debug)]
 pub struct FlushState {
-    /// Windows up to this one were frozen.
-    cutoff: Window,
+    /// The windows that were frozen.
+    cut: WindowCut,
     /// Journal files up to this one hold nothing else of these windows.
     boundary: u64,
 }
 
 impl Inner {
-    /// Writes every window up to `cutoff` to its partition and removes the journal files that are
+    /// Writes the windows of the cut to their partitions and removes the journal files that are
     /// no longer needed. Only one flush runs at a time.
     ///
     /// # Errors
     /// A partition or the journal cannot be written; nothing is lost, and the next call tries again.
-    pub fn flush(&self, cutoff: Window) -> Result<(), StorageError> {
+    pub fn flush(&self, cut: WindowCut) -> Result<(), StorageError> {
         let mut state = self.flush_state.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = match *state {
             Some(begun) => begun,
-            None => *state.insert(self.begin_flush(cutoff)?),
+            None => *state.insert(self.begin_flush(cut)?),
         };
         for day in self.head.frozen_days() {
             self.flush_day(day, begun.boundary)?;
@@ -43,29 +43,35 @@ impl Inner {
         self.remove_journals(begun)
     }
 
-    /// Up to which window a flush goes that began and failed.
-    pub fn unfinished_flush(&self) -> Option<Window> {
+    /// The windows of a flush that began and failed.
+    pub fn unfinished_flush(&self) -> Option<WindowCut> {
         let state = self.flush_state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.map(|begun| begun.cutoff)
+        state.map(|begun| begun.cut)
+    }
+
+    /// Bytes in the journal's closed files.
+    pub fn closed_bytes(&self) -> u64 {
+        let files = self.closed_files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.iter().map(|file| file.bytes).sum()
     }
 
     /// Rotates the journal and freezes the windows in the head, with appends and queries kept out,
     /// so that the old journal files hold exactly what is frozen or stays in the head.
-    fn begin_flush(&self, cutoff: Window) -> Result<FlushState, StorageError> {
+    fn begin_flush(&self, cut: WindowCut) -> Result<FlushState, StorageError> {
         let (boundary, closed) = {
             let mut epoch = self.epoch.write().unwrap_or_else(PoisonError::into_inner);
             let _no_queries = self.visibility.write().unwrap_or_else(PoisonError::into_inner);
             let closed = self.journal.rotate(*epoch + 1)?;
             let boundary = *epoch;
             *epoch += 1;
-            self.head.freeze(cutoff);
-            self.open_windows().retain(|window, _| *window > cutoff);
+            self.head.freeze(cut);
+            self.open_windows().retain(|window, _| !cut.contains(*window));
             (boundary, closed)
         };
         // without an answer the journal is poisoned and its file stays where it is, which is safe
         let mut files = self.closed_files.lock().unwrap_or_else(PoisonError::into_inner);
         files.extend(closed.recv().ok());
-        Ok(FlushState { cutoff, boundary })
+        Ok(FlushState { cut, boundary })
     }
 
     fn flush_day(&self, day: Day, boundary: u64) -> Result<(), StorageError> {
@@ -86,7 +92,7 @@ impl Inner {
     fn remove_journals(&self, flushed: FlushState) -> Result<(), StorageError> {
         let mut files = self.closed_files.lock().unwrap_or_else(PoisonError::into_inner);
         for file in files.iter_mut().filter(|file| file.sequence <= flushed.boundary) {
-            file.windows.retain(|window| *window > flushed.cutoff);
+            file.windows.retain(|window| !flushed.cut.contains(*window));
         }
         let done: Vec<u64> =
             files.iter().filter(|file| file.windows.is_empty()).map(|file| file.sequence).collect();
@@ -97,3 +103,6 @@ impl Inner {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ use super::part_state::StateChange;
 use super::partitions::Partitions;
 use super::recover::{RecoveryProgress, recover};
 use super::stats::{Cardinality, StoreStats};
-use super::window::Window;
+use super::window::{Window, WindowCut};
 use crate::model::limits::SERIES_MAX;
 use crate::model::{Clock, Exemplar, Labels, MetricMetadata, Selector, SourceError};
 
@@ -78,7 +78,7 @@ pub struct StoreLimits {
 /// An open store. Dropping it stops it as a crash would, except that what is queued is written;
 /// [`Store::close`] leaves a directory that opens at once.
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -333,7 +333,7 @@ impl Store {
     /// # Errors
     /// A partition cannot be written; nothing is lost.
     pub fn flush(&self) -> Result<(), StorageError> {
-        self.inner.flush(Window::from_number(i64::MAX))
+        self.inner.flush(WindowCut::EVERYTHING)
     }
 
     /// Writes everything to partitions and stops. The next start has nothing to recover.

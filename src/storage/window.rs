@@ -57,6 +57,32 @@ impl Window {
     }
 }
 
+/// Windows that are flushed together: all up to one, and all from a later one on.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowCut {
+    /// The last of the earlier ones.
+    pub up_to: Window,
+    /// The first of the later ones; [`WindowCut::NONE`] when there are none.
+    pub from: Window,
+}
+
+impl WindowCut {
+    /// Later than every window.
+    pub const NONE: Window = Window(i64::MAX);
+    /// All windows.
+    pub const EVERYTHING: WindowCut = WindowCut::up_to(Window(i64::MAX - 1));
+
+    /// All windows up to this one.
+    pub const fn up_to(up_to: Window) -> WindowCut {
+        WindowCut { up_to, from: WindowCut::NONE }
+    }
+
+    /// Whether the window is one of them.
+    pub fn contains(self, window: Window) -> bool {
+        window <= self.up_to || window >= self.from
+    }
+}
+
 /// One UTC day, counted from the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(pub i32);
@@ -101,6 +127,16 @@ impl Day {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cut_has_the_earlier_and_the_later_windows() {
+        let cut = WindowCut { up_to: Window(2), from: Window(5) };
+        let within =
+            |cut: WindowCut| (0..8).filter(|n| cut.contains(Window(*n))).collect::<Vec<_>>();
+        assert_eq!(within(cut), [0, 1, 2, 5, 6, 7]);
+        assert_eq!(within(WindowCut::up_to(Window(2))), [0, 1, 2]);
+        assert_eq!(within(WindowCut::EVERYTHING).len(), 8);
+    }
 
     #[test]
     fn windows_and_days_cut_time_without_gaps() {

@@ -61,7 +61,7 @@ mod tests {
     use crate::model::histogram::{Histogram, IntHistogram};
     use crate::model::source::HistogramPoint;
     use crate::model::{Exemplar, Labels, Sample, Timestamp};
-    use crate::storage::window::{WINDOW_MS, Window};
+    use crate::storage::window::{WINDOW_MS, Window, WindowCut};
 
     /// A head with a series for each of these lists of timestamps, appended in their order.
     fn head(series: &[&[i64]]) -> Head {
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn frozen_windows_count_until_they_are_dropped_and_ids_are_told() {
         let head = head(&[&[100], &[200]]);
-        head.freeze(Window::of(0));
+        head.freeze(WindowCut::up_to(Window::of(0)));
         head.append(&[1], &[Sample::new(Timestamp(300), 1.0)]); // beside the frozen ones
         head.set_partition_ids(0, &[(0, 70), (1, 71)]);
         assert_eq!(found(&head, 100, 150), [0]);

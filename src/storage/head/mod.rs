@@ -16,6 +16,7 @@ mod slots;
 
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
+use std::ops::RangeBounds;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -30,7 +31,7 @@ use self::series::{
 use self::shard::{Appended, ByShard, Run, SHARDS, Shard, number_of, shard_of, slot_of};
 use super::error::StorageError;
 use super::index::{LabelIndex, resolve};
-use super::window::{Day, Window};
+use super::window::{Day, Window, WindowCut};
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, Sample, Selector, SeriesEntry};
 
@@ -348,11 +349,11 @@ impl Head {
         resolve(&*read(&self.index), selector.matchers, selector.interrupt)
     }
 
-    /// Memory held by the float samples of all windows up to `last`, in bytes.
-    pub fn window_bytes(&self, last: Window) -> u64 {
+    /// Memory held by the float samples of the windows of a range, in bytes.
+    pub fn window_bytes(&self, range: impl RangeBounds<Window>) -> u64 {
         let bytes = |shard: &RwLock<Shard>| {
             let windows = &read(shard).windows;
-            let counted = windows.iter().filter(|blocks| blocks.window <= last);
+            let counted = windows.iter().filter(|blocks| range.contains(&blocks.window));
             counted.map(|blocks| blocks.blocks.heap_bytes() as u64).sum::<u64>()
         };
         self.shards.iter().map(bytes).sum()
@@ -369,22 +370,22 @@ impl Head {
         windows
     }
 
-    /// Freezes every window up to `cutoff`, and removes the series whose last sample is flushed and
+    /// Freezes the windows of the cut, and removes the series whose last sample is flushed and
     /// older. The caller keeps appends and queries out.
-    pub fn freeze(&self, cutoff: Window) {
+    pub fn freeze(&self, cut: WindowCut) {
         let mut idle = Vec::new();
         for (shard_number, shard) in self.shards.iter().enumerate() {
             let mut shard = write(shard);
             for blocks in &mut shard.windows {
-                blocks.frozen |= blocks.window <= cutoff;
+                blocks.frozen |= cut.contains(blocks.window);
             }
             for (slot, entry) in shard.series.iter_mut().enumerate() {
                 let Some(live) = entry else { continue };
-                if live.is_idle(cutoff) {
+                if live.is_idle(cut.up_to) {
                     idle.push((number_of(shard_number, slot), live.labels.clone()));
                     *entry = None;
                 } else {
-                    live.freeze(cutoff);
+                    live.freeze(cut);
                 }
             }
         }
@@ -565,7 +566,7 @@ mod tests {
         let b = create(&head, &labels("b"), 10);
         let sample = |t: i64| Sample::new(Timestamp(t), t as f64);
         head.append(&[a, b, a], &[sample(5), sample(6), sample(WINDOW_MS + 1)]);
-        head.freeze(Window::of(0));
+        head.freeze(WindowCut::up_to(Window::of(0)));
         let day = Window::of(0).day();
         let mut frozen = head.frozen(day);
         frozen.sort_by_key(|frozen| frozen.series);
@@ -591,11 +592,11 @@ mod tests {
         assert!(!head.copy_frozen(frozen[1], &mut copy));
         assert_eq!(head.heap_bytes(), 2 * 16384, "one shard each for the samples that came later");
 
-        head.freeze(Window::of(0));
+        head.freeze(WindowCut::up_to(Window::of(0)));
         head.drop_frozen(day);
-        head.freeze(Window::of(0));
+        head.freeze(WindowCut::up_to(Window::of(0)));
         assert_eq!(head.len(), 2, "b may still be alive");
-        head.freeze(Window::of(WINDOW_MS));
+        head.freeze(WindowCut::up_to(Window::of(WINDOW_MS)));
         assert_eq!(head.len(), 1);
         assert_eq!(find(&head, &[labels("b")]), [NO_SERIES]);
         assert_eq!(create(&head, &labels("c"), 10), b);

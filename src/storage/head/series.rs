@@ -7,7 +7,7 @@ use super::buffer::{AppendBuffer, EncodedSamples};
 use crate::model::histogram_reset::{mark_continuations, unmark_continuations};
 use crate::model::source::HistogramPoint;
 use crate::model::{Exemplar, Labels, SeriesData};
-use crate::storage::window::{Day, Window};
+use crate::storage::window::{Day, Window, WindowCut};
 
 /// "No series": the prediction of a series whose successor is not known yet.
 pub const NO_SERIES: u32 = u32::MAX;
@@ -129,13 +129,13 @@ impl HeadSeries {
         older.chain(Some(current)).filter(|(data, _)| !data.is_empty())
     }
 
-    /// Freezes every window up to `cutoff`: samples that still come for them go elsewhere. This
+    /// Freezes the windows of the cut: samples that still come for them go elsewhere. This
     /// allocates nothing: all series are frozen at one moment.
-    pub fn freeze(&mut self, cutoff: Window) {
+    pub fn freeze(&mut self, cut: WindowCut) {
         for old in self.older.iter_mut().flat_map(|older| older.iter_mut()) {
-            old.frozen |= old.data.window <= cutoff;
+            old.frozen |= cut.contains(old.data.window);
         }
-        self.current_frozen |= !self.current.is_empty() && self.current.window <= cutoff;
+        self.current_frozen |= !self.current.is_empty() && cut.contains(self.current.window);
     }
 
     /// The frozen windows, each once.
@@ -362,18 +362,18 @@ mod tests {
             data.floats.push(&mut blocks, window * WINDOW_MS, 1.0);
         };
         push(&mut series, 1);
-        series.freeze(Window::from_number(1));
+        series.freeze(WindowCut::up_to(Window::from_number(1)));
         assert_eq!(state(&series), [(1, 1, true)]);
         assert!(series.older.is_none(), "freezing allocates nothing");
         push(&mut series, 0);
         push(&mut series, 1);
         push(&mut series, 2);
         assert_eq!(state(&series), [(0, 1, false), (1, 1, true), (1, 1, false), (2, 1, false)]);
-        series.freeze(Window::from_number(0));
+        series.freeze(WindowCut::up_to(Window::from_number(0)));
         assert_eq!(series.frozen().count(), 2);
         series.drop_frozen(Window::from_number(0).day());
         assert_eq!(state(&series), [(1, 1, false), (2, 1, false)]);
-        series.freeze(Window::from_number(2));
+        series.freeze(WindowCut::up_to(Window::from_number(2)));
         assert_eq!(series.frozen().count(), 2);
         series.drop_frozen(Window::from_number(48).day());
         assert_eq!(series.frozen().count(), 2, "another day");
