@@ -38,7 +38,7 @@ fn write(store: &Store, samples: &[(u32, i64, f64)]) {
     let samples = samples.iter().map(sample).collect();
     let batch = WriteBatch { samples, ..WriteBatch::default() };
     let series = BatchSeries { samples: numbers, ..BatchSeries::default() };
-    let (sender, done) = std::sync::mpsc::channel();
+    let (sender, done) = std::sync::mpsc::sync_channel(1);
     let acknowledge = Box::new(move |written: Result<(), _>| {
         sender.send(written.is_ok()).expect("waited for");
     });
