@@ -44,8 +44,11 @@ const BULK_SAMPLES: u64 = 1_000_000;
 const JOURNAL_BYTES: u64 = 64 << 20;
 /// What the windows may have together that are flushed for the journal's sake.
 const SMALL_BYTES: u64 = 1 << 20;
-/// When the closed files are longer than this, everything is flushed.
+/// When the closed files are longer than this, and [`JOURNAL_BYTES_PER_SERIES`] for each series,
+/// everything is flushed.
 const JOURNAL_BYTES_MAX: u64 = 1 << 30;
+/// More than a whole window of a series takes in the journal, in bytes.
+const JOURNAL_BYTES_PER_SERIES: u64 = 1024;
 
 /// The background thread: looks four times a second what there is to do.
 pub(super) struct Background {
@@ -104,8 +107,10 @@ impl Background {
         let now = self.inner.clock.now();
         let heap_bytes = self.inner.head.heap_bytes();
         let journal_bytes = self.inner.closed_bytes();
+        let series = self.inner.head.len() as u64;
+        let journal_bytes_max = JOURNAL_BYTES_MAX + JOURNAL_BYTES_PER_SERIES * series;
         let bytes_max = self.inner.head_bytes_max.load(Ordering::Relaxed);
-        if heap_bytes > bytes_max || journal_bytes > JOURNAL_BYTES_MAX {
+        if heap_bytes > bytes_max || journal_bytes > journal_bytes_max {
             return Some(WindowCut::EVERYTHING);
         }
         let newest = self.inner.head.max_time().max(now.0).saturating_sub(GRACE_MS);
@@ -119,7 +124,7 @@ impl Background {
             self.backfilled = backfilled;
             return Some(WindowCut::EVERYTHING);
         }
-        let bytes_max = LATE_BYTES + LATE_BYTES_PER_SERIES * self.inner.head.len() as u64;
+        let bytes_max = LATE_BYTES + LATE_BYTES_PER_SERIES * series;
         let waited = now.0.saturating_sub(self.last_late_flush.0) >= LATE_FLUSH_MS;
         if late && (waited || heap_bytes > bytes_max) {
             self.last_late_flush = now;

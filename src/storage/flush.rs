@@ -1,7 +1,7 @@
 //! The flush: whole windows go from the head to their partitions.
 //!
-//! In: which windows. Out: packs on disk, journal files removed. A query sees every sample exactly once
-//! throughout: windows stay in the head, frozen, until the commit is published; dropping them and
+//! In: which windows. Out: packs on disk, journal files removed. A query sees every sample exactly
+//! once throughout: windows stay in the head, frozen, until the commit is published; dropping them and
 //! publishing happen while no query starts.
 //!
 //! When a partition cannot be written its windows stay frozen, readable, and the next call tries

@@ -117,15 +117,18 @@ fn write_matrix(
             Ok(())
         })
     };
-    let mut parts: Vec<&[MatrixSeries]> = parts(all).collect();
-    let Some(first) = (!parts.is_empty()).then(|| parts.remove(0)) else { return Ok(()) };
+    let parts: Vec<&[MatrixSeries]> = parts(all).collect();
+    let [first, others @ ..] = &*parts else { return Ok(()) };
+    if others.is_empty() {
+        return write(out, first);
+    }
     let write_part = |part: &&[MatrixSeries]| {
         let mut out = JsonWriter::new();
         write(&mut out, part).map(|()| out)
     };
     let (first, others) = rayon::join(
         || write(out, first),
-        || parts.par_iter().map(write_part).collect::<Result<Vec<_>, _>>(),
+        || others.par_iter().map(write_part).collect::<Result<Vec<_>, _>>(),
     );
     first?;
     others?.into_iter().for_each(|part| out.append(part));

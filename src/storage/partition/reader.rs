@@ -142,8 +142,8 @@ impl PartitionReader<'_> {
         interrupt: &Interrupt,
     ) -> Result<Vec<(u32, Labels)>, StorageError> {
         let number = self.partition.number();
-        self.labels_by_row(ids, interrupt, |row, last, read| {
-            cache.labels((number, row), last, read)
+        self.labels_by_row(ids, interrupt, |row, wanted, read| {
+            cache.labels((number, row), wanted, read)
         })
     }
 
