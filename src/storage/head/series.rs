@@ -32,15 +32,15 @@ pub struct HeadSeries {
     pub partition_day: i32,
     /// Whether `current` is being flushed: then it does not change any more.
     current_frozen: bool,
-    /// The window of its newest samples; when it is empty, the window it had last.
+    /// Mostly the window of its newest samples; when it is empty, the one it had last.
     current: WindowData,
-    /// Earlier windows, not yet flushed; usually none or one. What is frozen stands before what
-    /// came later of the same window.
+    /// Other windows, not yet flushed; usually none or one. Of one window only one is not frozen,
+    /// and what is frozen stands before it.
     #[expect(clippy::box_collection, reason = "it is mostly absent, and 16 bytes a series count")]
     older: Option<Box<Vec<OlderWindow>>>,
 }
 
-/// A window before the current one.
+/// A window beside the current one.
 #[derive(Debug)]
 struct OlderWindow {
     data: WindowData,
@@ -94,24 +94,27 @@ impl HeadSeries {
     }
 
     fn other_window_mut(&mut self, window: Window) -> &mut WindowData {
+        if self.current.is_empty() && self.older.is_none() {
+            self.current = WindowData { window, ..WindowData::default() };
+            return &mut self.current;
+        }
+        let older = self.older.get_or_insert_default();
+        if let Some(i) = older.iter().position(|old| old.data.window == window && !old.frozen) {
+            return &mut older[i].data;
+        }
         let fresh = WindowData { window, ..WindowData::default() };
         if self.current.is_empty() {
             self.current = fresh;
             return &mut self.current;
         }
-        let older = self.older.get_or_insert_default();
         if window >= self.current.window {
             let data = std::mem::replace(&mut self.current, fresh);
             let frozen = std::mem::take(&mut self.current_frozen);
             push_exactly(older, OlderWindow { data, frozen });
             return &mut self.current;
         }
-        let position = older.iter().position(|old| old.data.window == window && !old.frozen);
-        let position = position.unwrap_or_else(|| {
-            push_exactly(older, OlderWindow { data: fresh, frozen: false });
-            older.len() - 1
-        });
-        &mut older[position].data
+        push_exactly(older, OlderWindow { data: fresh, frozen: false });
+        &mut older.last_mut().expect("BUG: just pushed").data
     }
 
     /// The day in whose partition it was last found, and its id there.
@@ -380,5 +383,27 @@ mod tests {
         series.drop_frozen(Window::from_number(0).day());
         assert_eq!(state(&series), []);
         assert!(series.is_idle(Window::from_number(3)) && !series.is_idle(Window::from_number(2)));
+    }
+
+    #[test]
+    fn a_window_is_there_once_though_a_later_one_was_flushed_before_it() {
+        let mut series = HeadSeries::new(Labels::empty());
+        let mut blocks = Blocks::default();
+        let mut push = |series: &mut HeadSeries, window: i64| {
+            let data = series.window_mut(Window::from_number(window));
+            data.floats.push(&mut blocks, window * WINDOW_MS, 1.0);
+        };
+        for window in [4, 3, 2] {
+            push(&mut series, window);
+        }
+        let (last, none) = (Window::from_number(4), Window::from_number(0));
+        series.freeze(WindowCut { up_to: none, from: last });
+        series.drop_frozen(last.day());
+        assert_eq!(state(&series), [(3, 1, false), (2, 1, false)]);
+        for window in [2, 1, 3, 4, 2] {
+            push(&mut series, window);
+        }
+        let all = [(3, 1, false), (2, 1, false), (1, 1, false), (4, 1, false)];
+        assert_eq!(state(&series), all, "a sample that is there already is replaced");
     }
 }
