@@ -172,8 +172,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// It cannot be read.
     pub fn secret_url(&mut self, secret: &Secret) -> Result<String, Trouble> {
-        let failed = |why| Trouble::temporary(FailureKind::Other, why);
-        let url = secret.read().map_err(failed)?;
+        let url = secret.read().map_err(|why| Trouble::lasting(FailureKind::Other, why))?;
         self.secrets.add_url(&url);
         Ok(url)
     }

@@ -158,12 +158,18 @@ fn log_in(config: &EmailConfig, connection: &mut SmtpConnection) -> Result<(), T
     if mechanisms.is_empty() {
         return Ok(());
     }
-    let read = |secret: &Option<Secret>| -> Result<Option<String>, Trouble> {
-        let text = secret.as_ref().map(Secret::read).transpose();
-        let text = text.map_err(|why| Trouble::temporary(FailureKind::Other, why))?;
-        Ok(text.filter(|text| !text.is_empty()))
+    // One that cannot be read is in the way of nothing but what needs it.
+    let mut unread = String::new();
+    let mut read = |secret: &Option<Secret>| match secret.as_ref().map(Secret::read) {
+        None => None,
+        Some(Ok(text)) => Some(text).filter(|text| !text.is_empty()),
+        Some(Err(why)) => {
+            unread.push_str("; ");
+            unread.push_str(&why);
+            None
+        }
     };
-    let (password, secret) = (read(&config.auth_password)?, read(&config.auth_secret)?);
+    let (password, secret) = (read(&config.auth_password), read(&config.auth_secret));
     for mechanism in &mechanisms {
         match (mechanism.as_str(), &password, &secret) {
             ("CRAM-MD5", _, Some(secret)) => return cram_md5(connection, user, secret),
@@ -179,7 +185,7 @@ fn log_in(config: &EmailConfig, connection: &mut SmtpConnection) -> Result<(), T
         }
     }
     let why = format!(
-        "no way to log in: {} offers {}, and there is no password or secret for these",
+        "no way to log in: {} offers {}, and there is no password or secret for these{unread}",
         &*config.smarthost,
         mechanisms.join(", ")
     );

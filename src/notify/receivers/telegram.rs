@@ -41,7 +41,7 @@ pub(super) fn tell(config: &TelegramConfig, context: &mut Context<'_>) -> Result
     if config.message_thread_id != 0 {
         parameters.insert("message_thread_id", config.message_thread_id.to_string());
     }
-    let token = context.secret(&config.bot_token)?;
+    let token = context.secret(&config.bot_token).map_err(Trouble::that_may_pass)?;
     let base = config.api_url.as_str().trim_end_matches('/');
     let request =
         Request::json("POST", format!("{base}/bot{token}/sendMessage"), go_json(&parameters));

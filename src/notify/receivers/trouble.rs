@@ -45,6 +45,19 @@ impl Trouble {
         self
     }
 
+    /// The same, counted as another kind.
+    #[must_use]
+    pub fn of_kind(mut self, kind: FailureKind) -> Trouble {
+        self.failure.kind = kind;
+        self
+    }
+
+    /// The same, worth trying again.
+    #[must_use]
+    pub fn that_may_pass(self) -> Trouble {
+        Trouble { is_temporary: true, ..self }
+    }
+
     /// The same, of a step before the delivery itself.
     #[must_use]
     pub fn not_delivered(mut self) -> Trouble {

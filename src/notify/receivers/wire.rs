@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::mail::Mail;
 use super::trouble::Trouble;
 use crate::notify::config::{EmailConfig, HttpConfig, Secret};
+use crate::notify::deliver::FailureKind;
 use crate::secret::MASK;
 pub use crate::web_client::Request;
 
@@ -56,10 +57,12 @@ pub struct Secrets(Vec<String>);
 
 impl Secrets {
     /// Reads a secret and remembers it.
+    ///
+    /// # Errors
+    /// It cannot be read: as with Alertmanager that ends the delivery, and the group's next turn is
+    /// the next try. Receivers that are to try again at once say so.
     pub fn read(&mut self, secret: &Secret) -> Result<String, Trouble> {
-        let text = secret
-            .read()
-            .map_err(|why| Trouble::temporary(crate::notify::deliver::FailureKind::Other, why))?;
+        let text = secret.read().map_err(|why| Trouble::lasting(FailureKind::Other, why))?;
         self.add(&text);
         Ok(text)
     }
