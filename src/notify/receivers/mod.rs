@@ -66,15 +66,23 @@ pub struct Receivers {
 struct Done {
     note: String,
     data: Option<BTreeMap<String, String>>,
+    /// Why texts of the message were left out.
+    left_out: Vec<String>,
 }
 
 impl Done {
     fn status(status: u16) -> Done {
-        Done { note: format!("status {status}"), data: None }
+        Done::note(format!("status {status}"))
     }
 
     fn note(note: impl Into<String>) -> Done {
-        Done { note: note.into(), data: None }
+        Done { note: note.into(), ..Done::default() }
+    }
+
+    /// The outcome that this is; what was left out is said in the note.
+    fn outcome(self) -> Outcome {
+        let parts = std::iter::once(self.note).chain(self.left_out);
+        Outcome::Delivered { data: self.data, note: parts.collect::<Vec<_>>().join("; ") }
     }
 }
 
@@ -103,7 +111,11 @@ impl Receivers {
     pub fn preview(&self, notification: &Notification) -> Result<Vec<Preview>, Failure> {
         let mut recorder = Recorder::default();
         let (result, secrets) = self.run(notification, &mut recorder);
-        result.map_err(|trouble| trouble.failure)?;
+        let done = result.map_err(|trouble| trouble.failure)?;
+        if let Some(why) = done.left_out.into_iter().next() {
+            let why = Trouble::lasting(FailureKind::Other, why);
+            return Err(why.failure);
+        }
         let mask = |mut preview: Preview| {
             preview.url = secrets.mask(&preview.url);
             preview.body = secrets.mask(&preview.body);
@@ -159,7 +171,12 @@ impl Deliver for Receivers {
         }
         let mut network = Network::new(timeout, self.clock.clone(), &self.tokens);
         match self.run(notification, &mut network).0 {
-            Ok(Done { note, data }) => Outcome::Delivered { data, note },
+            Ok(done) => {
+                for why in &done.left_out {
+                    tracing::warn!("a message to {} lacks a text: {why}", notification.receiver.name);
+                }
+                done.outcome()
+            }
             Err(trouble) => trouble.outcome(),
         }
     }

@@ -1,5 +1,6 @@
 //! Slack: a webhook, or `chat.postMessage` of an app.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -115,8 +116,26 @@ struct Said {
     ts: String,
 }
 
+/// Texts of a message. One that cannot be made is left out, as with Alertmanager: it is better to be
+/// told with a gap than not at all. There the texts behind it are left out, too.
+struct Texts<'c, 'a> {
+    context: &'c Context<'a>,
+    left_out: RefCell<Vec<String>>,
+}
+
+impl Texts<'_, '_> {
+    fn text(&self, template: &str) -> String {
+        self.context.text(template).unwrap_or_else(|trouble| {
+            self.left_out.borrow_mut().push(trouble.failure.message);
+            String::new()
+        })
+    }
+}
+
 pub(super) fn tell(config: &SlackConfig, context: &mut Context<'_>) -> Result<Done, Trouble> {
-    let mut message = message(config, context)?;
+    let texts = Texts { context, left_out: RefCell::default() };
+    let mut message = message(config, &texts);
+    let left_out = texts.left_out.into_inner();
     let mut url = context.secret_url(&config.api_url)?;
     if config.update_message {
         let earlier = &context.notification.receiver_data;
@@ -128,68 +147,65 @@ pub(super) fn tell(config: &SlackConfig, context: &mut Context<'_>) -> Result<Do
     let request = Request::json("POST", url, go_json(&message));
     let answer = context.send(&config.http_config, request, config.timeout)?;
     let channel = format!("channel {:?}", message.channel);
-    read(config, &answer).map_err(|trouble| trouble.while_doing(&channel))
+    let done = read(config, &answer).map_err(|trouble| trouble.while_doing(&channel))?;
+    Ok(Done { left_out, ..done })
 }
 
-fn message(config: &SlackConfig, context: &Context<'_>) -> Result<Message, Trouble> {
-    let text = |template: &str| context.text(template);
+fn message(config: &SlackConfig, texts: &Texts<'_, '_>) -> Message {
+    let text = |template: &str| texts.text(template);
     let mut markdown = config.mrkdwn_in.clone();
     if markdown.is_empty() {
         markdown = ["fallback", "pretext", "text"].map(str::to_owned).to_vec();
     }
-    let field = |field: &crate::notify::config::SlackField| -> Result<Field, Trouble> {
-        Ok(Field {
-            title: text(&field.title)?,
-            value: text(&field.value)?,
-            short: field.short.unwrap_or(config.short_fields),
-        })
+    let field = |field: &crate::notify::config::SlackField| Field {
+        title: text(&field.title),
+        value: text(&field.value),
+        short: field.short.unwrap_or(config.short_fields),
     };
     let attachment = Attachment {
-        title: cut::to_chars(text(&config.title)?, TITLE_CHARS_MAX),
-        title_link: text(&config.title_link)?,
-        pretext: text(&config.pretext)?,
-        text: text(&config.text)?,
-        fallback: text(&config.fallback)?,
-        callback_id: text(&config.callback_id)?,
-        fields: config.fields.iter().map(field).collect::<Result<_, _>>()?,
-        actions: config.actions.iter().map(|a| action(a, context)).collect::<Result<_, _>>()?,
-        image_url: text(&config.image_url)?,
-        thumb_url: text(&config.thumb_url)?,
-        footer: text(&config.footer)?,
-        color: text(&config.color)?,
+        title: cut::to_chars(text(&config.title), TITLE_CHARS_MAX),
+        title_link: text(&config.title_link),
+        pretext: text(&config.pretext),
+        text: text(&config.text),
+        fallback: text(&config.fallback),
+        callback_id: text(&config.callback_id),
+        fields: config.fields.iter().map(field).collect(),
+        actions: config.actions.iter().map(|a| action(a, texts)).collect(),
+        image_url: text(&config.image_url),
+        thumb_url: text(&config.thumb_url),
+        footer: text(&config.footer),
+        color: text(&config.color),
         mrkdwn_in: markdown,
     };
-    Ok(Message {
-        channel: text(&config.channel)?,
+    Message {
+        channel: text(&config.channel),
         ts: String::new(),
-        username: text(&config.username)?,
-        icon_emoji: text(&config.icon_emoji)?,
-        icon_url: text(&config.icon_url)?,
+        username: text(&config.username),
+        icon_emoji: text(&config.icon_emoji),
+        icon_url: text(&config.icon_url),
         link_names: config.link_names,
-        text: text(&config.message_text)?,
+        text: text(&config.message_text),
         attachments: [attachment],
-    })
+    }
 }
 
-fn action(action: &SlackAction, context: &Context<'_>) -> Result<Action, Trouble> {
-    let text = |template: &str| context.text(template);
-    let confirm = action.confirm.as_ref().map(|confirm| -> Result<Confirmation, Trouble> {
-        Ok(Confirmation {
-            text: text(&confirm.text)?,
-            title: text(&confirm.title)?,
-            ok_text: text(&confirm.ok_text)?,
-            dismiss_text: text(&confirm.dismiss_text)?,
-        })
+fn action(action: &SlackAction, texts: &Texts<'_, '_>) -> Action {
+    let text = |template: &str| texts.text(template);
+    let confirm = action.confirm.as_ref().map(|confirm| Confirmation {
+        text: text(&confirm.text),
+        title: text(&confirm.title),
+        ok_text: text(&confirm.ok_text),
+        dismiss_text: text(&confirm.dismiss_text),
     });
-    Ok(Action {
-        kind: text(&action.kind)?,
-        text: text(&action.text)?,
-        url: text(&action.url)?,
-        style: text(&action.style)?,
-        name: text(&action.name)?,
-        value: text(&action.value)?,
-        confirm: confirm.transpose()?,
-    })
+    Action {
+        kind: text(&action.kind),
+        text: text(&action.text),
+        url: text(&action.url),
+        style: text(&action.style),
+        name: text(&action.name),
+        value: text(&action.value),
+        confirm,
+    }
 }
 
 /// Slack says with status 200, too, that it has not taken a message.

@@ -18,12 +18,14 @@ const PHONE_BYTES_MAX: usize = 1600;
 type Form = Vec<(String, String)>;
 
 pub(super) fn tell(config: &SnsConfig, context: &mut Context<'_>) -> Result<Done, Trouble> {
-    let form = publish(config, context)?;
+    // Alertmanager tries everything again here, what templates are in the way of, too.
+    let failed = |trouble: Trouble| trouble.of_kind(FailureKind::ClientError).that_may_pass();
+    let form = publish(config, context).map_err(failed)?;
     let environment = |name: &str| std::env::var(name).ok();
     // What stands in the profile may be set right meanwhile.
     let temporary = |kind| move |why: String| Trouble::temporary(kind, why);
     let region = config.sigv4.region(&environment).map_err(temporary(FailureKind::Other))?;
-    let mut url = context.setting("api_url", &config.api_url)?;
+    let mut url = context.setting("api_url", &config.api_url).map_err(failed)?;
     if url.is_empty() {
         url = format!("https://sns.{region}.amazonaws.com/");
     }

@@ -1,5 +1,6 @@
 //! Receivers told through a recorder and through the network.
 
+mod again;
 mod defaults;
 mod mail_tls;
 mod network;
@@ -75,7 +76,7 @@ fn told(notification: &Notification, answers: Vec<wire::Answer>) -> (Vec<Preview
     let answers = answers.into_iter().map(Ok).collect();
     let mut recorder = Recorder { sent: Vec::new(), answers };
     let outcome = match receivers().run(notification, &mut recorder).0 {
-        Ok(Done { note, data }) => Outcome::Delivered { data, note },
+        Ok(done) => done.outcome(),
         Err(trouble) => trouble.outcome(),
     };
     (recorder.sent, outcome)

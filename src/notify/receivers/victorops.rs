@@ -17,7 +17,10 @@ pub(super) fn tell(config: &VictoropsConfig, context: &mut Context<'_>) -> Resul
     let routing_key = context.setting("routing_key", &config.routing_key)?;
     let (key, routing_key) = (url_text::path(&key), url_text::path(&routing_key));
     let url = format!("{}{key}/{routing_key}", *config.api_url);
-    let text = |name: &str, template: &str| context.setting(name, template);
+    // As with Alertmanager what is wrong with these is tried again, with the routing key it is not.
+    let text = |name: &str, template: &str| {
+        context.setting(name, template).map_err(Trouble::that_may_pass)
+    };
     let kind = match (context.is_firing(), text("message_type", &config.message_type)?) {
         (false, _) => "RECOVERY".to_owned(),
         (true, kind) if matches!(kind.as_str(), "INFO" | "WARNING" | "CRITICAL") => kind,

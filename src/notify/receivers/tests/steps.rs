@@ -204,20 +204,13 @@ fn what_is_too_large_is_cut() {
 
 #[test]
 fn a_template_that_fails_ends_the_delivery_with_its_place() {
-    let config = "  slack_configs: [{api_url: https://x/y, channel: c, title: 'a {{ .Nope }}'}]";
+    let config = "  webhook_configs: [{url: 'https://x/y', payload: 'a {{ .Nope }}'}]";
     let Outcome::Failed(failure) = told(&notification(config, true), Vec::new()).1 else {
         panic!()
     };
     let expected = "template: :1:5: executing \"\" at <.Nope>: can't evaluate field Nope in type \
                     *template.Data";
     assert_eq!(failure.message, expected);
-}
-
-#[test]
-fn a_secret_that_cannot_be_read_is_tried_again() {
-    let config = "  slack_configs: [{api_url_file: /nonexistent/url, channel: c}]";
-    let outcome = told(&notification(config, true), Vec::new()).1;
-    assert_eq!(kind_of(&outcome), "retry other");
 }
 
 #[test]
