@@ -105,7 +105,8 @@ fn every_kind_of_receiver_is_read() {
         slack_configs: [{api_url: 'https://s/', actions: [{type: button, text: t, url: 'https://u', name: n}]}]\n\
         victorops_configs: [{api_key: k, routing_key: r}]\n\
         pushover_configs: [{user_key: u, token: t, retry: 2m}]\n\
-        sns_configs: [{topic_arn: 'arn:aws:sns:us-east-2:1:t', sigv4: {region: us-east-2}}]\n\
+        sns_configs: [{topic_arn: 'arn:aws:sns:us-east-2:1:t', phone_number: '+1', target_arn: t, \
+        sigv4: {region: us-east-2}}]\n\
         telegram_configs: [{bot_token: t, chat_id: -100123}]\n\
         discord_configs: [{webhook_url: 'https://d/'}]\n\
         webex_configs: [{room_id: r, http_config: {authorization: {credentials: c}}}]\n\
@@ -229,6 +230,9 @@ fn receivers_that_cannot_work_are_refused() {
         ("victorops_configs: [{api_key: k}]", "missing Routing key"),
         ("pushover_configs: [{token: t}]", "user_key"),
         ("sns_configs: [{}]", "Topic ARN"),
+        ("sns_configs: [{topic_arn: t, target_arn: t}]", "Topic ARN"),
+        ("sns_configs: [{topic_arn: t, phone_number: p}]", "Topic ARN"),
+        ("sns_configs: [{target_arn: t, phone_number: p}]", "Topic ARN"),
         ("telegram_configs: [{bot_token: t}]", "missing chat_id"),
         ("telegram_configs: [{chat_id: 1}]", "missing bot_token"),
         ("discord_configs: [{}]", "webhook_url"),

@@ -22,7 +22,7 @@ pub struct SnsConfig {
     pub api_url: String,
     /// Who signs the requests.
     pub sigv4: Sigv4,
-    /// The topic; a template. One of the three is given.
+    /// The topic; a template. One of the three is given, or all.
     pub topic_arn: String,
     /// The phone; a template.
     pub phone_number: String,
@@ -60,7 +60,8 @@ impl Complete for SnsConfig {
     fn complete(&mut self, global: &Global, base: &Path) -> Result<(), String> {
         complete_http(&mut self.http_config, global, base)?;
         let targets = [&self.topic_arn, &self.phone_number, &self.target_arn];
-        if targets.into_iter().filter(|target| !target.is_empty()).count() != 1 {
+        // One of them, or all three: Alertmanager compares whether they are empty one by one.
+        if targets.into_iter().filter(|target| !target.is_empty()).count() % 2 == 0 {
             return Err(
                 "must provide either a Target ARN, Topic ARN, or Phone Number for SNS config"
                     .to_owned(),
