@@ -78,6 +78,7 @@ struct Field {
 
 #[derive(Serialize)]
 struct Props {
+    #[serde(skip_serializing_if = "String::is_empty")]
     card: String,
 }
 
