@@ -13,7 +13,7 @@ use regex::Regex;
 use super::CliError;
 use super::serve::features;
 use crate::config::glob;
-use crate::model::{Clock, SystemClock};
+use crate::model::{Clock, SystemClock, pattern};
 use crate::rules::GoTemplates;
 use crate::rules::unit_test::{FileReport, MismatchReport, TestOptions, TestReport, run_file};
 
@@ -43,6 +43,8 @@ pub struct TestRulesArgs {
     enable_feature: Vec<String>,
 }
 
+/// Largest compiled size of an expression of `--run`, in bytes.
+const REGEX_BYTES_MAX: usize = 1 << 20;
 /// Characters of a time up to whole seconds.
 const TIME_CHARS: usize = "2006-01-02T15:04:05".len();
 
@@ -51,7 +53,8 @@ pub(super) fn run(args: &TestRulesArgs) -> Result<ExitCode, CliError> {
     let chosen = args
         .chosen
         .iter()
-        .map(|text| Regex::new(text).map_err(|error| CliError::Usage(format!("--run: {error}"))));
+        .map(|text| pattern::searching(text, REGEX_BYTES_MAX))
+        .map(|regex| regex.map_err(|e| CliError::Usage(format!("--run: {}", pattern::reason(&e)))));
     let chosen: Vec<Regex> = chosen.collect::<Result<_, _>>()?;
     let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|re| re.is_match(name));
     let features = features(&args.enable_feature)?;

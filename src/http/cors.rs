@@ -8,6 +8,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use regex::Regex;
 
+use crate::model::pattern;
+
+/// Largest compiled size of the expression in bytes.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+
 /// Which pages may read API answers.
 #[derive(Clone, Debug)]
 pub struct CorsOrigin(Option<Arc<Regex>>);
@@ -26,7 +31,7 @@ impl CorsOrigin {
         if pattern == ".*" {
             return Ok(CorsOrigin::any());
         }
-        Ok(CorsOrigin(Some(Arc::new(Regex::new(&format!("^(?:{pattern})$"))?))))
+        Ok(CorsOrigin(Some(Arc::new(pattern::anchored(pattern, REGEX_BYTES_MAX)?))))
     }
 
     fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {

@@ -36,8 +36,8 @@ impl MatchOp {
     }
 }
 
-/// One label matcher. Regular expressions are anchored at both ends and `.` matches a newline
-/// (Prometheus `model/labels/regexp.go`).
+/// One label matcher. Regular expressions are anchored at both ends, and `.` matches a newline
+/// (Prometheus `model/labels/regexp.go`) unless it is one of Alertmanager's.
 #[derive(Clone, Debug)]
 pub struct Matcher {
     name: String,
@@ -57,9 +57,29 @@ impl Matcher {
         name: impl Into<String>,
         value: impl Into<String>,
     ) -> Result<Matcher, regex::Error> {
-        let (name, value) = (name.into(), value.into());
+        Matcher::with(pattern::anchored, op, name.into(), value.into())
+    }
+
+    /// A matcher of Alertmanager's on label `name`: `.` matches no newline.
+    ///
+    /// # Errors
+    /// As [`Matcher::new`].
+    pub fn of_alerts(
+        op: MatchOp,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Result<Matcher, regex::Error> {
+        Matcher::with(pattern::anchored_line, op, name.into(), value.into())
+    }
+
+    fn with(
+        compile: impl Fn(&str, usize) -> Result<Regex, regex::Error>,
+        op: MatchOp,
+        name: String,
+        value: String,
+    ) -> Result<Matcher, regex::Error> {
         let is_regex = matches!(op, MatchOp::Regex | MatchOp::NotRegex);
-        let regex = if is_regex { Some(pattern::anchored(&value, REGEX_BYTES_MAX)?) } else { None };
+        let regex = if is_regex { Some(compile(&value, REGEX_BYTES_MAX)?) } else { None };
         let literals = if is_regex { alternatives(&value) } else { None };
         Ok(Matcher { name, op, value, regex, literals })
     }

@@ -36,6 +36,37 @@ pub fn anchored(pattern: &str, bytes: usize) -> Result<Regex, Error> {
     RegexBuilder::new(&format!("^(?s:{translated})$")).size_limit(bytes).build()
 }
 
+/// A pattern of Alertmanager's: it must match the whole text, and `.` matches no newline
+/// (Alertmanager `pkg/labels/matcher.go`). What is around it there is in errors, too.
+///
+/// # Errors
+/// As [`anchored`].
+pub fn anchored_line(pattern: &str, bytes: usize) -> Result<Regex, Error> {
+    searching(&format!("^(?:{pattern})$"), bytes)
+}
+
+/// A pattern that is looked for anywhere in a text. Compiled it may have `bytes` bytes.
+///
+/// # Errors
+/// As [`anchored`].
+pub fn searching(pattern: &str, bytes: usize) -> Result<Regex, Error> {
+    let translated = translate(pattern).map_err(Error::Syntax)?;
+    RegexBuilder::new(&translated).size_limit(bytes).build()
+}
+
+/// What is wrong with a pattern, as Go's `regexp` says it.
+pub fn reason(error: &Error) -> String {
+    let text = match error {
+        // Go has a limit of its own, with these words.
+        Error::CompiledTooBig(_) => "expression too large".to_owned(),
+        other => other.to_string(),
+    };
+    // What only the other side refuses is drawn in lines; the last one says why.
+    let last = text.lines().last().unwrap_or_default();
+    let why = if text.starts_with("regex parse error") { last } else { &text };
+    format!("error parsing regexp: {}", why.strip_prefix("error: ").unwrap_or(why))
+}
+
 /// The pattern for the `regex` crate.
 ///
 /// # Errors
@@ -465,6 +496,31 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, text), wanted, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn patterns_of_alertmanager_are_of_one_line_and_their_errors_show_what_is_around() {
+        let line = |pattern: &str| anchored_line(pattern, 1 << 20);
+        for (pattern, text, wanted) in [
+            ("a.c", "abc", true),
+            ("a.c", "a\nc", false),
+            ("(?s)a.c", "a\nc", true),
+            ("a|bc", "abc", false),
+            ("a|bc", "bc", true),
+        ] {
+            assert_eq!(line(pattern).expect(pattern).is_match(text), wanted, "{pattern} {text:?}");
+        }
+        for (pattern, wanted) in [
+            ("(", "error parsing regexp: missing closing ): `^(?:()$`"),
+            ("a)b", "error parsing regexp: unexpected ): `^(?:a)b)$`"),
+            ("*", "error parsing regexp: missing argument to repetition operator: `*`"),
+            ("[a", "error parsing regexp: missing closing ]: `[a)$`"),
+            ("a\\", "error parsing regexp: missing closing ): `^(?:a\\)$`"),
+        ] {
+            assert_eq!(reason(&line(pattern).expect_err(pattern)), wanted);
+        }
+        let huge = searching("((a{100}){100}){100}", 1 << 10).expect_err("too large");
+        assert_eq!(reason(&huge), "error parsing regexp: expression too large");
     }
 
     #[test]

@@ -9,12 +9,10 @@
 
 use std::fmt;
 
-use regex::Regex;
-
 mod classic;
 mod utf8;
 
-use crate::model::{MatchOp, Matcher};
+use crate::model::{MatchOp, Matcher, pattern};
 
 /// Longest text of matchers in bytes; longer is an accident.
 pub const MATCHERS_BYTES_MAX: usize = 64 << 10;
@@ -33,7 +31,7 @@ impl std::error::Error for MatcherError {}
 
 impl From<regex::Error> for MatcherError {
     fn from(error: regex::Error) -> MatcherError {
-        MatcherError(error.to_string().replace('\n', " "))
+        MatcherError(pattern::reason(&error))
     }
 }
 
@@ -130,13 +128,8 @@ fn check_length(text: &str) -> Result<(), MatcherError> {
     Ok(())
 }
 
-/// Builds a matcher, checking a regular expression as it stands: a group that is not closed must
-/// not be closed by what is put around it.
 fn build(op: MatchOp, name: String, value: String) -> Result<Matcher, MatcherError> {
-    if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
-        Regex::new(&value)?;
-    }
-    Ok(Matcher::new(op, name, value)?)
+    Ok(Matcher::of_alerts(op, name, value)?)
 }
 
 /// A matcher from its parts, as the API hands them over.

@@ -255,8 +255,8 @@ fn check(draft: &SilenceDraft) -> Result<(), SilenceError> {
     if draft.matchers.iter().any(|matcher| matcher.name().is_empty()) {
         return invalid("invalid label matcher: invalid label name \"\"");
     }
-    if draft.matchers.iter().all(|matcher| matcher.matches("")) {
-        return invalid("at least one matcher must not match the empty string");
+    if draft.matchers.iter().all(is_empty) {
+        return invalid("matcher set 0: at least one matcher must not match the empty string");
     }
     if draft.ends_at < draft.starts_at {
         return invalid("end time must not be before start time");
@@ -273,6 +273,11 @@ fn check(draft: &SilenceDraft) -> Result<(), SilenceError> {
         return invalid("comment or author is too long");
     }
     Ok(())
+}
+
+/// Whether a matcher asks for nothing. `!=` and `!~` ask for something, whatever it is.
+fn is_empty(matcher: &Matcher) -> bool {
+    matches!(matcher.op(), MatchOp::Equal | MatchOp::Regex) && matcher.matches("")
 }
 
 /// Whether a silence may be changed in place.

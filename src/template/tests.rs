@@ -292,7 +292,7 @@ fn every_limit_ends_an_execution() {
             "exceeded maximum template depth",
         ),
         ("{{ reReplaceAll \"\" \"${0}aaaaaaaaaa\" (printf \"%999d\" 1) }}", "longer than 5000"),
-        ("{{ match \"(a{1000}){1000}\" \"a\" }}", "exceeds size limit"),
+        ("{{ match \"(a{1000}){1000}\" \"a\" }}", "regexp: expression too large"),
         (&deep, "levels of nesting"),
         (&parens, "max expression depth exceeded"),
         (&long, "text is longer than 20000 bytes"),

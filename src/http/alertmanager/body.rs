@@ -8,11 +8,13 @@ use serde::de::DeserializeOwned;
 
 use super::answer::Refusal;
 use crate::model::labels::Quoted;
-use crate::model::{Alert, Labels, Matcher, Timestamp};
+use crate::model::{Alert, Labels, Matcher, Timestamp, pattern};
 use crate::notify::machine::Incoming;
 use crate::notify::matcher::matcher_of;
 use crate::notify::silence::SilenceDraft;
 
+/// Largest compiled size of a matcher's expression in bytes.
+const REGEX_BYTES_MAX: usize = 10 << 20;
 /// Go's zero time, which means that there is none.
 const ZERO_TIME: Timestamp = Timestamp(-62_135_596_800_000);
 
@@ -157,12 +159,19 @@ fn matcher(at: usize, posted: PostedMatcher) -> Result<Matcher, Refusal> {
     let is_regex = posted.is_regex.ok_or_else(|| required("isRegex"))?;
     let name = posted.name.ok_or_else(|| required("name"))?;
     let value = posted.value.ok_or_else(|| required("value"))?;
-    matcher_of(&name, &value, is_regex, posted.is_equal.unwrap_or(true)).map_err(|error| {
+    let refused = |error: &regex::Error| {
+        let (value, why) = (Quoted(&value), pattern::reason(error));
         Refusal::bad(format!(
-            "invalid silence: invalid label matcher {at}: invalid regular expression {}: {error}",
-            Quoted(&value)
+            "invalid silence: invalid label matcher {at} in set 0: invalid regular expression \
+             {value}: {why}"
         ))
-    })
+    };
+    if is_regex {
+        // As it stands: what is put around it must not close what it leaves open.
+        pattern::searching(&value, REGEX_BYTES_MAX).map_err(|error| refused(&error))?;
+    }
+    matcher_of(&name, &value, is_regex, posted.is_equal.unwrap_or(true))
+        .map_err(|error| Refusal::bad(format!("invalid silence: {error}")))
 }
 
 /// A time; none when it is absent or Go's zero time.

@@ -4,10 +4,13 @@ use regex::Regex;
 
 use super::super::params::Params;
 use super::answer::Refusal;
-use crate::model::{Labels, MatchOp, Matcher};
+use crate::model::{Labels, MatchOp, Matcher, pattern};
 use crate::notify::config::Receiver;
 use crate::notify::machine::query::AlertView;
 use crate::notify::matcher::{Grammar, parse_matcher};
+
+/// Largest compiled size of the expression that names receivers, in bytes.
+const REGEX_BYTES_MAX: usize = 1 << 20;
 
 /// What of alerts and groups is wanted.
 #[derive(Debug)]
@@ -27,8 +30,8 @@ impl Filter {
     pub(super) fn read(params: &Params) -> Result<Filter, Refusal> {
         let receiver = match params.value("receiver") {
             "" => None,
-            text => Some(Regex::new(&format!("^(?:{text})$")).map_err(|error| {
-                let why = error.to_string().replace('\n', " ");
+            text => Some(pattern::anchored_line(text, REGEX_BYTES_MAX).map_err(|error| {
+                let why = pattern::reason(&error);
                 Refusal::bad(format!("failed to parse receiver param: {why}"))
             })?),
         };

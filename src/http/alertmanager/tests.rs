@@ -153,6 +153,20 @@ async fn mistakes_are_answered_as_alertmanager_answers_them() {
         ("GET", "/api/v2/alerts?filter=foo", None, 400, r#""bad matcher format: foo""#),
         (
             "GET",
+            "/api/v2/silences?filter=a%3D~%22%28%22",
+            None,
+            400,
+            r#""error parsing regexp: missing closing ): `^(?:()$`""#,
+        ),
+        (
+            "GET",
+            "/api/v2/alerts/groups?receiver=a%29",
+            None,
+            400,
+            r#""failed to parse receiver param: error parsing regexp: unexpected ): `^(?:a))$`""#,
+        ),
+        (
+            "GET",
             "/api/v2/silence/nope",
             None,
             422,
@@ -234,7 +248,11 @@ async fn silences_live_through_the_api() {
             json!({"matchers": [{"name": "a", "value": "", "isRegex": false}]}),
             "must not match the empty string",
         ),
-        (json!({"matchers": [{"name": "a", "value": "(", "isRegex": true}]}), "invalid regular"),
+        (
+            json!({"matchers": [{"name": "a", "value": "x(", "isRegex": true}]}),
+            "invalid silence: invalid label matcher 0 in set 0: invalid regular expression \\\"x(\\\": \
+             error parsing regexp: missing closing ): `x(`",
+        ),
     ] {
         let posted = silence(|silence| {
             for (key, value) in change.as_object().expect("an object") {

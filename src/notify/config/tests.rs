@@ -71,7 +71,7 @@ fn mistakes_name_file_line_and_column() {
         (
             "route:\n  receiver: a\n  routes:\n  - matchers:\n    - a=~\"(\"",
             "5:7: ",
-            "unclosed group",
+            "missing closing ): `^(?:",
         ),
         ("route: {receiver: a, group_interval: 0s}", "1:", "group_interval cannot be zero"),
         ("route: {receiver: a, group_by: [b, b]}", "1:", "duplicated label \"b\""),

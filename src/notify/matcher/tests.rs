@@ -58,7 +58,8 @@ fn mistakes_are_named() {
         ("=bar", "bad matcher format: =bar"),
         ("foo=\"bar", "unescaped double quote"),
         ("foo=b\"ar", "unescaped double quote"),
-        ("foo=~\"(\"", "unclosed group"),
+        ("foo=~\"(\"", "error parsing regexp: missing closing ): `^(?:()$`"),
+        ("foo=~\"[a\"", "error parsing regexp: missing closing ]: `[a)$`"),
         ("1foo=\"a\"\"", "bad matcher format"),
     ] {
         let error = both(text).expect_err(text).to_string();
@@ -70,6 +71,8 @@ fn mistakes_are_named() {
     assert_eq!(utf8("foo="), "end of input: expected label value");
     assert_eq!(utf8("foo=bar baz"), "column 9: baz: expected a comma or close brace");
     assert!(utf8("foo=\"a").ends_with("missing end \""));
+    let failed = "failed to create matcher: error parsing regexp: unexpected ): `^(?:a))$`";
+    assert_eq!(utf8("foo=~\"a)\""), failed);
     assert!(utf8(&"x".repeat(MATCHERS_BYTES_MAX + 1)).contains("more than"));
 }
 
@@ -108,4 +111,13 @@ proptest::proptest! {
             proptest::prop_assert_eq!(again, Ok(Parsed { warning: None, ..parsed }), "{}", written);
         }
     }
+}
+
+#[test]
+fn patterns_are_those_of_alertmanager() {
+    let matches = |text: &str, value: &str| both(text).expect(text).matchers[0].matches(value);
+    assert!(matches(r#"path=~"/api/{id}/.*""#, "/api/{id}/x"));
+    assert!(!matches(r#"a=~".*""#, "two\nlines"), "a dot is no line feed");
+    assert!(matches(r#"a!~".+""#, "two\nlines"));
+    assert!(matches(r#"a=~"\\d+""#, "12") && !matches(r#"a=~"\\d+""#, "\u{661}"));
 }

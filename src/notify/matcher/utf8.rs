@@ -35,6 +35,7 @@ fn matcher(tokens: &mut Tokens<'_>) -> Result<Matcher, MatcherError> {
     let op = tokens.operator()?;
     let value = tokens.word("expected label value")?;
     build(op, name, value)
+        .map_err(|error| MatcherError(format!("failed to create matcher: {error}")))
 }
 
 struct Tokens<'a> {

@@ -8,7 +8,7 @@ use nom::sequence::{preceded, terminated};
 
 use super::literal::{quoted, word};
 use super::tokens::{Parsed, Tokens, expect, list, satisfy, select, spanned, token};
-use crate::model::{MatchOp, Matcher};
+use crate::model::{MatchOp, Matcher, pattern};
 use crate::promql::ast::{BinaryOp, DurationSpec, EdgeMode, VectorSelector};
 use crate::promql::lexer::{Keyword, TokenKind};
 
@@ -64,7 +64,7 @@ fn label_matcher(input: Tokens<'_>) -> Parsed<'_, Matcher> {
     let (rest, ((name, op, value), span)) = spanned(parts).parse(input)?;
     match Matcher::new(op, name, value) {
         Ok(matcher) => Ok((rest, matcher)),
-        Err(error) => input.fail(span, format!("error parsing regexp: {}", regex_reason(&error))),
+        Err(error) => input.fail(span, pattern::reason(&error)),
     }
 }
 
@@ -82,15 +82,4 @@ fn match_op(input: Tokens<'_>) -> Parsed<'_, MatchOp> {
         _ => None,
     };
     select(op).parse(input)
-}
-
-/// What Go says of the pattern; else the sentence in an error of the regular expression library,
-/// without its drawing.
-fn regex_reason(error: &regex::Error) -> String {
-    let text = error.to_string();
-    if !text.starts_with("regex parse error") {
-        return text;
-    }
-    let last = text.lines().last().unwrap_or_default();
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }

@@ -15,12 +15,12 @@ pub mod title;
 use std::collections::HashMap;
 use std::fmt;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::html::Escaping;
 use super::limits::{BoundedText, Budget, LimitPassed, REGEX_BYTES_MAX, REGEX_KEPT_MAX};
 use super::value::Value;
-use crate::model::{Labels, Timestamp};
+use crate::model::{Labels, Timestamp, pattern};
 
 pub use times::{DURATION_METHODS, NAMED_METHODS, TIME_METHODS};
 
@@ -194,20 +194,13 @@ impl<'a> Call<'a> {
         if let Some(known) = self.regexes.get(pattern) {
             return Ok(known.clone());
         }
-        let regex = RegexBuilder::new(pattern)
-            .size_limit(REGEX_BYTES_MAX)
-            .build()
-            .map_err(|e| format!("error parsing regexp: {}", last_line(&e.to_string())))?;
+        let regex = pattern::searching(pattern, REGEX_BYTES_MAX);
+        let regex = regex.map_err(|error| pattern::reason(&error))?;
         if self.regexes.len() < REGEX_KEPT_MAX {
             self.regexes.insert(pattern.to_owned(), regex.clone());
         }
         Ok(regex)
     }
-}
-
-/// The line that says what is wrong; before it the pattern is drawn.
-fn last_line(error: &str) -> &str {
-    error.lines().last().unwrap_or(error).trim_start_matches("error: ")
 }
 
 impl From<LimitPassed> for String {
@@ -227,10 +220,25 @@ pub(super) fn matches(call: &mut Call<'_>, args: &[Value]) -> Result<Value, Stri
     Ok(Value::Bool(call.regex(text_at(args, 0), text.len())?.is_match(text)))
 }
 
+/// A pattern as Go's `regexp` shows it: in backquotes where they can hold it.
+fn go_back_quote(pattern: &str) -> String {
+    let fits = |c: char| c == '\t' || !(c.is_ascii_control() || c == '`' || c == '\u{feff}');
+    match pattern.chars().all(fits) {
+        true => format!("`{pattern}`"),
+        false => crate::template::go_quote(pattern),
+    }
+}
+
 /// `text` with every match replaced, `$1` and `${name}` standing for groups.
 pub(super) fn replace_all(call: &mut Call<'_>, args: &[Value]) -> Result<Value, String> {
     let (replacement, text) = (text_at(args, 1), text_at(args, 2));
-    let regex = call.regex(text_at(args, 0), text.len())?;
+    let pattern = text_at(args, 0);
+    let regex = call.regex(pattern, text.len());
+    // Go gives up with the whole pattern here.
+    let regex = regex.map_err(|why| match why.starts_with("error parsing regexp") {
+        true => format!("regexp: Compile({}): {why}", go_back_quote(pattern)),
+        false => why,
+    })?;
     let mut out = call.text();
     let mut at = 0;
     for found in regex.captures_iter(text) {
