@@ -50,11 +50,10 @@ const TIME_CHARS: usize = "2006-01-02T15:04:05".len();
 
 /// Runs the tests; succeeds when everything is as expected.
 pub(super) fn run(args: &TestRulesArgs) -> Result<ExitCode, CliError> {
-    let chosen = args
-        .chosen
-        .iter()
-        .map(|text| pattern::searching(text, REGEX_BYTES_MAX))
-        .map(|regex| regex.map_err(|e| CliError::Usage(format!("--run: {}", pattern::reason(&e)))));
+    let chosen =
+        args.chosen.iter().map(|text| pattern::searching(text, REGEX_BYTES_MAX)).map(|regex| {
+            regex.map_err(|e| CliError::Usage(format!("--run: {}", pattern::reason(&e))))
+        });
     let chosen: Vec<Regex> = chosen.collect::<Result<_, _>>()?;
     let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|re| re.is_match(name));
     let features = features(&args.enable_feature)?;

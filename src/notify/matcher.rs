@@ -175,10 +175,10 @@ pub struct MatcherText<'a>(pub &'a Matcher);
 
 impl fmt::Display for MatcherText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use crate::model::labels::Quoted;
+        use crate::template::go_quote;
         let (name, op, value) = (self.0.name(), self.0.op().as_str(), self.0.value());
         if name.is_empty() || name.contains(is_reserved) {
-            return write!(f, "{}{op}{}", Quoted(name), Quoted(value));
+            return write!(f, "{}{op}{}", go_quote(name), go_quote(value));
         }
         let value = value.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"");
         write!(f, "{name}{op}\"{value}\"")

@@ -259,6 +259,10 @@ fn verb(out: &mut BoundedText, value: &Value, c: char, flags: Flags) -> Result<(
         }
         Value::Float(n) => float_verb(out, value, *n, c, flags),
         Value::Text(text) | Value::Safe(_, text) => text_verb(out, value, text, c, flags),
+        // No verb but those that show its text fits a time.
+        Value::Time(_) if c == 'v' => {
+            padded_text(out, &value.own_display().unwrap_or_default(), flags)
+        }
         Value::Time(_) => bad_verb(out, value, c, flags),
         Value::List(_) | Value::Map(_) | Value::Record(_) => composite(out, value, c, flags),
     }

@@ -257,6 +257,25 @@ fn defines_are_shared_and_can_be_replaced() {
 }
 
 #[test]
+fn a_time_is_shown_by_every_verb() {
+    let set = TemplateSet::new(functions::alertmanager::FUNCTIONS);
+    let (data, host) = (Value::text("x"), AtTime(Timestamp(0)));
+    let run = Run { data: &data, variables: &[], host: &host, escaping: Escaping::Text };
+    let time = "1970-01-01 00:00:00 +0000 UTC";
+    for (verb, expected) in [
+        ("%v", time.to_owned()),
+        ("%#v", time.to_owned()),
+        ("%d", format!("%!d(time.Time={time})")),
+        ("%#d", format!("%!d(time.Time={time})")),
+    ] {
+        let text = format!("{{{{ printf {verb:?} now }}}}");
+        assert_eq!(set.expand("t", &text, &run).expect(verb), expected, "{verb}");
+    }
+    let listed = set.expand("t", "{{ list now | printf \"%#v\" }}", &run).expect("a list");
+    assert!(listed.contains(time), "{listed}");
+}
+
+#[test]
 fn every_limit_ends_an_execution() {
     let limits = Limits {
         source_bytes_max: 20_000,

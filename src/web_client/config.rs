@@ -219,6 +219,7 @@ impl HttpConfig {
     /// A sentence that names the key: it contradicts another, or asks for what cannot be done.
     pub fn complete(&mut self, base: &Path) -> Result<(), String> {
         self.take_over_bearer_token()?;
+        self.proxy_url.take_if(|url| url.inline() == Some(""));
         let ways = [self.basic_auth.is_some(), self.authorization.is_some(), self.oauth2.is_some()];
         if ways.into_iter().filter(|given| *given).count() > 1 {
             return Err(

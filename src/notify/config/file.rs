@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
 use super::error::Mistake;
+use super::nulls::Nulls;
 use super::receiver::RawReceiver;
 use super::route::{Known, RawInhibitRule, RawRoute, check_root};
 use super::{AlertConfig, Global, Receiver};
@@ -16,7 +17,7 @@ use crate::notify::interval::TimeInterval;
 
 /// What stands in a file; [`super::build`] checks it.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct AlertFile {
     global: Option<Spanned<Global>>,
     templates: Option<Vec<String>>,
@@ -27,6 +28,13 @@ pub struct AlertFile {
     receivers: Option<Vec<Spanned<RawReceiver>>>,
     tracing: Option<Spanned<IgnoredAny>>,
     event_recorder: Option<Spanned<IgnoredAny>>,
+}
+
+impl<'de> Deserialize<'de> for AlertFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AlertFile, D::Error> {
+        // What is derived goes by the same name and comes first.
+        AlertFile::deserialize(Nulls(deserializer))
+    }
 }
 
 #[derive(Debug, Deserialize)]

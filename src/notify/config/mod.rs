@@ -16,6 +16,7 @@ mod go_duration;
 mod inherit;
 mod integrations;
 pub mod mask;
+mod nulls;
 mod receiver;
 mod route;
 mod web;

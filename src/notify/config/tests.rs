@@ -219,6 +219,16 @@ fn receivers_that_cannot_work_are_refused() {
     for (keys, hint) in [
         ("webhook_configs: [{}]", "one of url or url_file"),
         ("webhook_configs: [{url: 'ftp://x'}]", "unsupported scheme"),
+        (
+            "webhook_configs: [{url: 'http://{{ .x'}]",
+            "url: invalid template syntax: template: :1: ",
+        ),
+        ("slack_configs: [{api_url: '{{ .x }}', channel: c}]", "not a valid URL"),
+        (
+            "opsgenie_configs: [{api_key: k, responders: [{id: i, type: '{{ .x'}]}]",
+            "invalid template syntax",
+        ),
+        ("telegram_configs: [{bot_token: t, chat_id_file: ''}]", "missing chat_id"),
         ("webhook_configs: [{url: 'http://x', url_file: f}]", "at most one of url"),
         ("email_configs: [{}]", "missing to address"),
         ("email_configs: [{to: a}]", "no global SMTP smarthost set"),
@@ -289,6 +299,27 @@ fn numbers_stand_for_texts_as_in_go() {
     let own = receiver("victorops_configs: [{api_key: 123, routing_key: 45}]").expect("valid");
     let own = only!(own, Victorops);
     assert_eq!((own.api_key.inline(), own.routing_key.as_str()), (Some("123"), "45"));
+}
+
+#[test]
+fn a_key_without_a_value_is_nothing_whatever_the_default() {
+    let keys = "slack_configs: [{api_url: 'http://s', channel: null, title: , link_names: ~, \
+        send_resolved: null, fields: null, http_config: null}]";
+    let own = only!(receiver(keys).expect("valid"), Slack);
+    assert_eq!((own.title.as_str(), own.channel.as_str(), own.link_names), ("", "", false));
+    assert!(own.text.is_empty() && own.fallback.contains("slack.default.fallback"));
+    let webhook = receiver("webhook_configs: [{url: 'http://h', max_alerts: , send_resolved: }]");
+    let webhook = only!(webhook.expect("valid"), Webhook);
+    assert_eq!((webhook.max_alerts, webhook.send_resolved), (0, false));
+    let jira = "jira_configs: [{api_url: 'http://j', project: 5, issue_type: t, summary: 7}]";
+    assert_eq!(only!(receiver(jira).expect("valid"), Jira).summary.template, "7");
+    let proxy = "webhook_configs: [{url: 'http://h', http_config: {proxy_url: ''}}]";
+    assert!(only!(receiver(proxy).expect("valid"), Webhook).http_config.proxy_url.is_none());
+    let text = "global: {smtp_from: }\nroute: {receiver: a, continue: , routes: [{matchers: }]}\n\
+        receivers: [{name: a}]\n";
+    assert_eq!(config(text).expect("valid").receivers.len(), 1);
+    let wrong = "webhook_configs: [{url: 'http://h', max_alerts: x}]";
+    assert!(receiver(wrong).expect_err("no number").starts_with("conf/alertmanager.yml:"));
 }
 
 #[test]

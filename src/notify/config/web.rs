@@ -6,6 +6,8 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::secret::{MASK, Secret};
+use crate::template::TemplateSet;
+use crate::template::functions::alertmanager;
 
 /// An `http` or `https` URL with a host, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -64,13 +66,28 @@ fn check(text: &str) -> Result<(), String> {
     }
 }
 
-/// Checks a secret that is a URL, as far as it is in the configuration itself. A text with template
-/// actions is checked once they are filled in; one that was masked by ourselves is not secret.
+/// Checks a secret that is a URL, as far as it is in the configuration itself. One that was masked
+/// by ourselves is not secret.
 pub(super) fn check_secret_url(key: &str, secret: Option<&Secret>) -> Result<(), String> {
     match secret.and_then(Secret::inline) {
-        Some(text) if !text.contains("{{") && !text.contains(MASK) => {
-            check(text).map_err(|why| format!("{key}: {why}"))
-        }
+        Some(text) if !text.contains(MASK) => check(text).map_err(|why| format!("{key}: {why}")),
         _ => Ok(()),
     }
+}
+
+/// As [`check_secret_url`]; a text with template actions is a URL once they are carried out, and a
+/// template now.
+pub(super) fn check_template_url(key: &str, secret: Option<&Secret>) -> Result<(), String> {
+    match secret.and_then(Secret::inline) {
+        Some(text) if text.contains("{{") => {
+            check_template(text).map_err(|why| format!("{key}: invalid template syntax: {why}"))
+        }
+        _ => check_secret_url(key, secret),
+    }
+}
+
+/// Checks that a text is a template. Those that it calls may be defined elsewhere.
+pub(super) fn check_template(text: &str) -> Result<(), String> {
+    let set = TemplateSet::new(alertmanager::FUNCTIONS);
+    set.compile("", text, &[]).map(drop).map_err(|error| error.to_string())
 }

@@ -22,6 +22,7 @@ fn lists_come_with_and_without_braces() {
         ("\"foo bar\"=\"\\u00e4\"", "{\"foo bar\"=\"\u{e4}\"}"),
         ("f\u{f6}o=b", "{f\u{f6}o=\"b\"}"),
         (r#"""="b""#, r#"{""="b"}"#),
+        ("\"a\u{a0}\"=\"\u{2028}\"", r#"{"a\u00a0"="\u2028"}"#),
     ] {
         assert_eq!(shown(text), expected, "{text}");
         assert_eq!(both(text).expect(text).warning, None, "{text}");

@@ -173,7 +173,10 @@ impl Deliver for Receivers {
         match self.run(notification, &mut network).0 {
             Ok(done) => {
                 for why in &done.left_out {
-                    tracing::warn!("a message to {} lacks a text: {why}", notification.receiver.name);
+                    tracing::warn!(
+                        "a message to {} lacks a text: {why}",
+                        notification.receiver.name
+                    );
                 }
                 done.outcome()
             }

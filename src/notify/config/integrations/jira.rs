@@ -115,6 +115,22 @@ impl<'de> Visitor<'de> for FieldWithout {
         Ok(JiraField::of(text))
     }
 
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<JiraField, E> {
+        Ok(JiraField::of(&value.to_string()))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<JiraField, E> {
+        Ok(JiraField::of(&value.to_string()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<JiraField, E> {
+        Ok(JiraField::of(&value.to_string()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<JiraField, E> {
+        Ok(JiraField::of(&value.to_string()))
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<JiraField, A::Error> {
         let raw = RawField::deserialize(de::value::MapAccessDeserializer::new(map))?;
         let enable_update = raw.enable_update.unwrap_or(true);

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::super::inherit::one_secret;
 use super::super::receiver::Complete;
+use super::super::web::check_template;
 use super::super::{Global, HttpConfig, Inherited, Secret, WebUrl};
 use super::complete_http;
 
@@ -113,7 +114,9 @@ impl OpsGenieResponder {
                 .to_owned());
         }
         if self.kind.contains("{{") {
-            return Ok(());
+            return check_template(&self.kind).map_err(|why| {
+                format!("opsgenie responder type {:?}: invalid template syntax: {why}", self.kind)
+            });
         }
         self.kind = self.kind.to_lowercase();
         if !RESPONDER_TYPES.contains(&self.kind.as_str()) {

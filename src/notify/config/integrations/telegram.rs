@@ -59,6 +59,7 @@ impl Default for TelegramConfig {
 impl Complete for TelegramConfig {
     fn complete(&mut self, global: &Global, base: &Path) -> Result<(), String> {
         complete_http(&mut self.http_config, global, base)?;
+        self.chat_id_file.take_if(|path| path.as_os_str().is_empty());
         match (self.chat_id, &self.chat_id_file) {
             (0, None) => return Err("missing chat_id or chat_id_file on telegram_config".into()),
             (0, Some(_)) | (_, None) => {}

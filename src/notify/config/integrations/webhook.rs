@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::inherit::one_secret;
 use super::super::receiver::Complete;
-use super::super::web::check_secret_url;
+use super::super::web::check_template_url;
 use super::super::{Global, HttpConfig, Inherited, Secret, go_duration};
 use super::complete_http;
 
@@ -52,7 +52,7 @@ impl Complete for WebhookConfig {
     fn complete(&mut self, global: &Global, base: &Path) -> Result<(), String> {
         complete_http(&mut self.http_config, global, base)?;
         one_secret!(self, url, url_file, url_env);
-        check_secret_url("url", self.url.0.as_ref())?;
+        check_template_url("url", self.url.0.as_ref())?;
         self.url.inherit(None, "one of url or url_file must be configured")
     }
 

@@ -126,7 +126,12 @@ const TEMPLATES: [(&str, &str, &str, &str); 21] = [
 #[test]
 fn a_template_that_cannot_be_carried_out_is_tried_again_when_alertmanager_does() {
     let others = [
-        ("webex", "http_config: {authorization: {credentials: k}}", "room_id: r, message", NEXT_TURN),
+        (
+            "webex",
+            "http_config: {authorization: {credentials: k}}",
+            "room_id: r, message",
+            NEXT_TURN,
+        ),
         ("rocketchat", "token: t, token_id: i", "channel; title; text; emoji", NEXT_TURN),
     ];
     for (kind, settings, cases, expected) in TEMPLATES.into_iter().chain(others) {
@@ -155,7 +160,10 @@ fn a_message_to_slack_lacks_only_what_cannot_be_made_and_its_preview_says_why() 
     let body: serde_json::Value = serde_json::from_str(&sent[0].body).unwrap();
     assert_eq!(body["channel"], "#c");
     let attachment = &body["attachments"][0];
-    assert_eq!((&attachment["title"], &attachment["text"]), (&serde_json::Value::Null, &"told".into()));
+    assert_eq!(
+        (&attachment["title"], &attachment["text"]),
+        (&serde_json::Value::Null, &"told".into())
+    );
     assert_eq!(attachment["fields"][0]["value"], "v");
     let (_, note) = verdict(&outcome);
     assert!(note.starts_with("status 200; ") && note.contains("Nosuch") && note.contains("Nope"));

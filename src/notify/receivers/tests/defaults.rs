@@ -52,6 +52,52 @@ fn alerts_are_listed_by_state() {
     );
 }
 
+/// What a template makes of alerts of these labels, grouped by these.
+fn expand_of(name: &str, alerts: &[&[(&str, &str)]], group: &[(&str, &str)]) -> String {
+    let mut notification = notification("  webhook_configs: [{url: http://x}]", true);
+    notification.alerts = alerts
+        .iter()
+        .map(|labels| NotifiedAlert {
+            labels: Labels::from_pairs(labels.iter().copied()).unwrap(),
+            annotations: Annotations::default(),
+            ..alert("a", "info", false)
+        })
+        .collect();
+    notification.group_labels = Labels::from_pairs(group.iter().copied()).unwrap();
+    let templates = templates::defaults();
+    let mut recorder = Recorder::default();
+    let context = Context::new(&templates, &notification, "http://am:9093", &mut recorder);
+    context.text(&format!("{{{{ template {name:?} . }}}}")).unwrap()
+}
+
+#[test]
+fn odd_labels_are_shown_as_they_are() {
+    let odd: &[(&str, &str)] = &[
+        ("alertname", "Disk <full> & \"quoted\""),
+        ("dot.name", "utf8"),
+        ("nl", "a\nb\tc"),
+        ("path", "C:\\a`b`"),
+        ("uni", "gr\u{fc}n \u{1f600}"),
+    ];
+    let subject = expand_of("__subject", &[odd], &odd[..1]);
+    let expected =
+        "[FIRING:1] Disk <full> & \"quoted\" (utf8 a\nb\tc C:\\a`b` gr\u{fc}n \u{1f600})";
+    assert_eq!(subject, expected);
+    // Without a name, of nothing, and of alerts that have only the group in common.
+    let named: &[(&str, &str)] = &[("foo", "bar"), ("severity", "page")];
+    assert_eq!(expand_of("__subject", &[named], &named[..1]), "[FIRING:1] bar (page)");
+    let (x, y): (&[_], &[_]) = (&[("alertname", "X")], &[("alertname", "Y")]);
+    assert_eq!(expand_of("__subject", &[x, y], &[]), "[FIRING:2]  ");
+    let (a, b): (&[_], &[_]) = (&[("c", "1"), ("i", "a")], &[("c", "1"), ("i", "b")]);
+    assert_eq!(expand_of("__subject", &[a, b], &a[..1]), "[FIRING:2] 1 ");
+    for (severity, priority) in
+        [("critical", "High"), ("warning", "Medium"), ("info", "Low"), ("page", "")]
+    {
+        let one: &[(&str, &str)] = &[("severity", severity)];
+        assert_eq!(expand_of("jira.default.priority", &[one], &[]).trim(), priority, "{severity}");
+    }
+}
+
 #[test]
 fn the_highest_severity_is_the_priority() {
     assert_eq!(expand("jira.default.priority", true), "High");
