@@ -307,7 +307,7 @@ fn a_key_without_a_value_is_nothing_whatever_the_default() {
         send_resolved: null, fields: null, http_config: null}]";
     let own = only!(receiver(keys).expect("valid"), Slack);
     assert_eq!((own.title.as_str(), own.channel.as_str(), own.link_names), ("", "", false));
-    assert!(own.text.is_empty() && own.fallback.contains("slack.default.fallback"));
+    assert!(own.text.contains("slack.default.text"), "what is not named keeps its default");
     let webhook = receiver("webhook_configs: [{url: 'http://h', max_alerts: , send_resolved: }]");
     let webhook = only!(webhook.expect("valid"), Webhook);
     assert_eq!((webhook.max_alerts, webhook.send_resolved), (0, false));
