@@ -184,7 +184,13 @@ impl HistogramSum {
         other.compensates = self.compensates;
         let mut bounds_reconciled = false;
         if !self.resolution.is_custom() {
-            self.reconcile_zero_buckets(&mut other);
+            // Of the other one Prometheus leaves out later what lies within the zero bucket: a bucket
+            // that then is part of a coarser one beyond it counts in both.
+            if self.zero_threshold != other.zero_threshold {
+                let whole = (other.positive.clone(), other.negative.clone());
+                self.reconcile_zero_buckets(&mut other);
+                (other.positive, other.negative) = whole;
+            }
             let coarser = self.resolution.min(other.resolution);
             self.reduce_to(coarser);
             other.reduce_to(coarser);
@@ -466,6 +472,20 @@ mod tests {
         let (h, _) = sum(&exponential(0, 1, &[1.0, 2.0, 3.0]), &wide);
         assert_eq!((h.zero_threshold, h.zero_count), (4.0, 8.0));
         assert_eq!((h.positive_spans, h.positive_buckets), (vec![span(3, 1)], vec![3.0]));
+    }
+
+    #[test]
+    fn a_bucket_that_becomes_part_of_one_beyond_the_zero_bucket_counts_in_both() {
+        let wide = FloatHistogram {
+            zero_threshold: 2.3,
+            zero_count: 1.0,
+            count: 1.0,
+            ..exponential(1, 5, &[])
+        };
+        // From 2 to 2.38 in schema 3, part of what goes to 2.83 in schema 1.
+        let (h, _) = sum(&wide, &exponential(3, 9, &[5.0, 7.0]));
+        assert_eq!((h.zero_count, h.count), (13.0, 13.0));
+        assert_eq!((h.positive_spans, h.positive_buckets), (vec![span(3, 1)], vec![12.0]));
     }
 
     #[test]
