@@ -44,7 +44,9 @@ use crate::model::{Clock, SystemClock};
 use crate::promql::{Engine, EngineOptions, Features};
 use crate::remote_read::{self, RemoteReadState};
 use crate::remote_write::{self, RemoteWriteMetrics, RemoteWriteState};
-use crate::runtime::{CpuPool, Shutdown, Signal, Signals, Tasks, give_back_memory};
+use crate::runtime::{
+    CpuPool, Shutdown, Signal, Signals, Tasks, cores, give_back_memory, parallel_pool,
+};
 use crate::storage::{Store, StoreLimits, StoreOptions};
 use crate::telemetry::{self, Event, Events, LogLevel, Registry, SelfCollector};
 use reload::Reloader;
@@ -150,6 +152,8 @@ struct Base {
     clock: Arc<dyn Clock>,
     write_pool: CpuPool,
     query_pool: CpuPool,
+    /// Where one query spreads its work.
+    parallel: Arc<rayon::ThreadPool>,
     state: HttpState,
 }
 
@@ -159,18 +163,16 @@ impl Base {
         config: &Config,
         orders: mpsc::Sender<LifecycleOrder>,
     ) -> Result<Base, ServeError> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let pool = |name, jobs_max| {
-            CpuPool::new(name, threads, jobs_max)
-                .map_err(|error| ServeError::io("starting the CPU pool", error))
-        };
+        let fail = |error| ServeError::io("starting the CPU pool", error);
+        let pool = |name, jobs_max| CpuPool::new(name, cores(), jobs_max).map_err(fail);
         // Two pools, so that long queries cannot make writers wait.
         let (write_pool, query_pool) =
             (pool("write", WRITE_JOBS_MAX)?, pool("query", QUERY_JOBS_MAX)?);
+        let parallel = parallel_pool().map_err(fail)?;
         let registry = Registry::new();
         let events = Events::new(&registry);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let engine = engine(options.features, config, &clock, &query_pool);
+        let engine = engine(options.features, config, &clock, &parallel);
         let http = HttpOptions {
             queries_max: config.query.concurrency_max,
             admin_enabled: options.admin_enabled,
@@ -188,11 +190,16 @@ impl Base {
         );
         state.set_live_config(reload::live_config(options, config, clock.now()));
         state.aliases().set(config.airflow_aliases);
-        Ok(Base { registry, events, clock, write_pool, query_pool, state })
+        Ok(Base { registry, events, clock, write_pool, query_pool, parallel, state })
     }
 }
 
-fn engine(features: Features, config: &Config, clock: &Arc<dyn Clock>, pool: &CpuPool) -> Engine {
+fn engine(
+    features: Features,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    pool: &Arc<rayon::ThreadPool>,
+) -> Engine {
     Engine::new(EngineOptions {
         lookback_ms: millis(config.query.lookback_delta),
         timeout: config.query.timeout,
@@ -200,7 +207,7 @@ fn engine(features: Features, config: &Config, clock: &Arc<dyn Clock>, pool: &Cp
         default_subquery_step_ms: millis(config.query.subquery_step),
         features,
         clock: Arc::clone(clock),
-        pool: Some(Arc::clone(pool.pool())),
+        pool: Some(Arc::clone(pool)),
     })
 }
 
@@ -274,6 +281,7 @@ async fn open_store(base: &Base, config: &Config) -> Result<Arc<Store>, ServeErr
         series_max: limits.series_max,
         head_bytes_max: limits.head_bytes_max,
         disk_free_bytes_min: limits.disk_free_bytes_min,
+        pool: Some(Arc::clone(&base.parallel)),
         ..StoreOptions::new(&config.data_dir, Arc::clone(&base.clock))
     };
     let shown = Arc::clone(base.state.recovery());

@@ -14,7 +14,7 @@ use super::{QUERY_JOBS_MAX, ServeError};
 use crate::http::{self, HttpOptions, HttpState};
 use crate::model::{Clock, SystemClock};
 use crate::promql::{Engine, EngineOptions};
-use crate::runtime::CpuPool;
+use crate::runtime::{CpuPool, cores, parallel_pool};
 use crate::storage::{Store, StoreOptions};
 use crate::telemetry::Registry;
 
@@ -46,12 +46,11 @@ pub fn ask_data_dir(dir: &Path, path: &str) -> Result<Vec<u8>, ServeError> {
 }
 
 async fn ask(store: Arc<Store>, clock: Arc<dyn Clock>, path: &str) -> Result<Vec<u8>, ServeError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let pool = CpuPool::new("query", threads, QUERY_JOBS_MAX)
-        .map_err(|error| ServeError::io("starting the CPU pool", error))?;
+    let fail = |error| ServeError::io("starting the CPU pool", error);
+    let pool = CpuPool::new("query", cores(), QUERY_JOBS_MAX).map_err(fail)?;
     let engine = Engine::new(EngineOptions {
         clock: Arc::clone(&clock),
-        pool: Some(Arc::clone(pool.pool())),
+        pool: Some(parallel_pool().map_err(fail)?),
         ..EngineOptions::default()
     });
     let state = HttpState::new(

@@ -10,7 +10,6 @@ use crate::config::{self, Config};
 use crate::http::{HttpState, LiveConfig};
 use crate::model::{Clock, Timestamp};
 use crate::rules::GroupSpec;
-use crate::runtime::CpuPool;
 use crate::statsd::StatsdHandle;
 use crate::storage::Store;
 use crate::telemetry::{Event, Events, FloatGauge, Gauge, LogLevel, MetricFamily};
@@ -23,7 +22,7 @@ pub(super) struct Reloader {
     store: Weak<Store>,
     events: Events,
     clock: Arc<dyn Clock>,
-    query_pool: CpuPool,
+    parallel: Arc<rayon::ThreadPool>,
     log_level: LogLevel,
     health: Arc<Health>,
     /// Their threads stop when they are dropped.
@@ -63,7 +62,7 @@ impl Reloader {
             store: Arc::downgrade(store),
             events: base.events.clone(),
             clock: Arc::clone(&base.clock),
-            query_pool: base.query_pool.clone(),
+            parallel: Arc::clone(&base.parallel),
             log_level,
             health,
             airflow,
@@ -148,7 +147,7 @@ impl Reloader {
         }
         if config.query != self.current.query {
             let features = self.options.features;
-            let engine = super::engine(features, &config, &self.clock, &self.query_pool);
+            let engine = super::engine(features, &config, &self.clock, &self.parallel);
             self.state.set_engine(Arc::new(engine), config.query.concurrency_max);
         }
         if config.log.level != self.current.log.level {

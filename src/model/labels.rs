@@ -214,6 +214,9 @@ impl PartialOrd for Labels {
 impl Ord for Labels {
     /// Name by name, value by value; a prefix sorts first (Prometheus `labels.Compare`).
     fn cmp(&self, other: &Labels) -> Ordering {
+        if self == other {
+            return Ordering::Equal;
+        }
         let start = common_labels(&self.0, &other.0);
         raw_pairs(&self.0[start..]).cmp(raw_pairs(&other.0[start..]))
     }

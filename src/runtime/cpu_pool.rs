@@ -1,13 +1,20 @@
-//! The one way CPU work leaves the async runtime: a rayon pool behind an admission limit.
+//! The one way CPU work leaves the async runtime: threads behind an admission limit.
 //!
 //! Async workers move bytes and wait; decoding, storing and evaluating happen here. The limit makes
 //! an overload visible to the caller at once instead of letting a queue grow.
+//!
+//! Idle threads sleep at once. The threads of a rayon pool look for more work first, which costs
+//! more than a small query and takes the core from whoever writes the answer; so rayon is only for
+//! what one job spreads over all cores, see [`parallel_pool`].
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
 
 use tokio::sync::oneshot;
 
@@ -36,16 +43,54 @@ impl fmt::Display for Overloaded {
 
 impl std::error::Error for Overloaded {}
 
-/// A bounded pool of CPU threads; cheap to clone.
+/// The threads on which a job spreads what is too much for one core: one a core.
+///
+/// # Errors
+/// The system refused to start a thread.
+pub fn parallel_pool() -> std::io::Result<Arc<rayon::ThreadPool>> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(cores())
+        .thread_name(|n| format!("tidewatch-parallel-{n}"))
+        .stack_size(STACK_BYTES)
+        .build();
+    pool.map(Arc::new).map_err(std::io::Error::other)
+}
+
+/// The cores this process may use.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A bounded pool of CPU threads; cheap to clone. The threads end with its last clone, when they
+/// are done with what was admitted.
 #[derive(Clone, Debug)]
 pub struct CpuPool {
-    pool: Arc<rayon::ThreadPool>,
+    jobs: Arc<Jobs>,
     state: Arc<State>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The end of the queue that jobs come in at; the threads stop when it is dropped.
+struct Jobs(Arc<Queue>);
+
+/// Jobs on their way to the threads: never more than are admitted.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    closed: bool,
 }
 
 #[derive(Debug)]
 struct State {
     name: &'static str,
+    threads: usize,
     jobs_max: usize,
     /// Jobs waiting plus jobs running.
     admitted: AtomicUsize,
@@ -82,18 +127,16 @@ impl CpuPool {
     /// # Errors
     /// The system refused to start a thread.
     pub fn new(name: &'static str, threads: usize, jobs_max: usize) -> std::io::Result<CpuPool> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.max(1))
-            .thread_name(move |n| format!("tidewatch-{name}-{n}"))
-            .stack_size(STACK_BYTES)
-            .build()
-            .map_err(std::io::Error::other)?;
-        Ok(CpuPool { pool: Arc::new(pool), state: Arc::new(State::new(name, jobs_max.max(1))) })
-    }
-
-    /// The rayon pool itself, for work that is already on one of its threads and wants to spread.
-    pub fn pool(&self) -> &Arc<rayon::ThreadPool> {
-        &self.pool
+        let state = Arc::new(State::new(name, threads.max(1), jobs_max.max(1)));
+        let jobs = Jobs(Arc::default());
+        for n in 0..state.threads {
+            let queue = Arc::clone(&jobs.0);
+            let thread = thread::Builder::new()
+                .name(format!("tidewatch-{name}-{n}"))
+                .stack_size(STACK_BYTES);
+            thread.spawn(move || queue.work())?;
+        }
+        Ok(CpuPool { jobs: Arc::new(jobs), state })
     }
 
     /// Name of the pool, as it stands in thread names and metrics.
@@ -116,7 +159,7 @@ impl CpuPool {
     ) -> Result<T, Overloaded> {
         let admission = Admission::take(&self.state)?;
         let (reply, result) = oneshot::channel();
-        self.pool.spawn(move || run_admitted(admission, job, reply));
+        self.jobs.0.push(Box::new(move || run_admitted(admission, job, reply)));
         match result.await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(panic)) => panic::resume_unwind(panic),
@@ -130,7 +173,7 @@ impl CpuPool {
         let running = state.running.load(Ordering::Relaxed) as u64;
         let admitted = state.admitted.load(Ordering::Relaxed) as u64;
         CpuPoolStats {
-            threads: self.pool.current_num_threads() as u64,
+            threads: state.threads as u64,
             pending: admitted.saturating_sub(running),
             running,
             completed: state.completed.load(Ordering::Relaxed),
@@ -138,6 +181,40 @@ impl CpuPool {
             panicked: state.panicked.load(Ordering::Relaxed),
             refused: state.refused.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl Queue {
+    fn push(&self, job: Job) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).jobs.push_back(job);
+        self.changed.notify_one();
+    }
+
+    /// Runs jobs in the order they came, until there are no more and none can come.
+    fn work(&self) {
+        while let Some(job) = self.next() {
+            job();
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |waiting: &mut Waiting| waiting.jobs.is_empty() && !waiting.closed;
+        let waiting = self.changed.wait_while(waiting, idle);
+        waiting.unwrap_or_else(PoisonError::into_inner).jobs.pop_front()
+    }
+}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Jobs")
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -166,9 +243,10 @@ fn run_admitted<T>(
 }
 
 impl State {
-    fn new(name: &'static str, jobs_max: usize) -> State {
+    fn new(name: &'static str, threads: usize, jobs_max: usize) -> State {
         State {
             name,
+            threads,
             jobs_max,
             admitted: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
@@ -220,6 +298,17 @@ mod tests {
         assert!(name.expect("admitted").is_some_and(|n| n.starts_with("tidewatch-test-")));
         assert_eq!(pool.stats().completed, 1);
         assert_eq!(pool.stats().pending + pool.stats().running, 0);
+    }
+
+    #[tokio::test]
+    async fn threads_end_with_the_pool() {
+        let pool = CpuPool::new("test", 2, 4).expect("pool");
+        let queue = Arc::downgrade(&pool.jobs.0);
+        assert_eq!(pool.clone().run(|| 3).await, Ok(3));
+        drop(pool);
+        while queue.upgrade().is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     #[tokio::test]

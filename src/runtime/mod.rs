@@ -11,7 +11,7 @@ mod signal;
 mod task;
 
 pub use cancel::CancelOnDrop;
-pub use cpu_pool::{CpuPool, CpuPoolStats, Overloaded};
+pub use cpu_pool::{CpuPool, CpuPoolStats, Overloaded, cores, parallel_pool};
 pub use memory::give_back_memory;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use signal::{Signal, Signals};

@@ -1,11 +1,13 @@
 //! Caches of what was read from partitions: packs and timestamp columns, checked and opened, decoded
-//! columns, and label sets.
+//! columns, label sets, and sorted lists of them.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use roaring::RoaringBitmap;
 
 use super::columns::Columns;
 use super::error::StorageError;
@@ -22,6 +24,11 @@ const COLUMNS_CACHE_BYTES: u64 = 8 << 20;
 const TIMESTAMPS_CACHE_BYTES: u64 = 4 << 20;
 /// Memory for label sets in bytes: those of 100 k series fit.
 const LABELS_CACHE_BYTES: u64 = 32 << 20;
+/// Memory for sorted lists of label sets in bytes, with their text: lists as one host has them are
+/// asked for with every look at a dashboard with variables.
+const LISTS_CACHE_BYTES: u64 = 8 << 20;
+/// Expected size of such a list in bytes.
+const LIST_BYTES: usize = 64 << 10;
 /// Expected size of a row of label sets in bytes.
 const LABELS_ROW_BYTES: usize = 16 << 10;
 /// Expected size of an opened pack in bytes.
@@ -37,6 +44,20 @@ pub struct ReadCache {
     columns: Cache<Key, Arc<Columns>, ColumnsBytes>,
     timestamps: Cache<Key, Arc<[i64]>, TimestampsBytes>,
     labels: Cache<(u64, u32), Arc<LabelRow>, LabelsBytes>,
+    lists: Cache<ListKey, Arc<[Labels]>, ListBytes>,
+}
+
+/// Partition number, series ids. A series keeps its id and its labels, so no list becomes outdated.
+#[derive(Clone, Debug, PartialEq)]
+struct ListKey(u64, RoaringBitmap);
+
+impl Eq for ListKey {}
+
+impl Hash for ListKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ids = &self.1;
+        (self.0, ids.len(), ids.min(), ids.max(), ids.select(ids.len() as u32 / 2)).hash(state);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +88,16 @@ impl Weighter<Key, Arc<[i64]>> for TimestampsBytes {
 }
 
 #[derive(Clone, Debug)]
+struct ListBytes;
+
+impl Weighter<ListKey, Arc<[Labels]>> for ListBytes {
+    fn weight(&self, key: &ListKey, list: &Arc<[Labels]>) -> u64 {
+        let text: usize = list.iter().map(|labels| labels.as_packed().len() + SET_BYTES).sum();
+        text as u64 + key.1.serialized_size() as u64 + 64
+    }
+}
+
+#[derive(Clone, Debug)]
 struct LabelsBytes;
 
 impl Weighter<(u64, u32), Arc<LabelRow>> for LabelsBytes {
@@ -90,6 +121,11 @@ impl Default for ReadCache {
                 LABELS_CACHE_BYTES as usize / LABELS_ROW_BYTES,
                 LABELS_CACHE_BYTES,
                 LabelsBytes,
+            ),
+            lists: Cache::with_weighter(
+                LISTS_CACHE_BYTES as usize / LIST_BYTES,
+                LISTS_CACHE_BYTES,
+                ListBytes,
             ),
         }
     }
@@ -148,6 +184,20 @@ impl ReadCache {
             decoded.map_err(|e| StorageError::corrupted(partition.path(), e))?;
             Ok(timestamps.into())
         })
+    }
+
+    /// The label sets of these series of partition number `partition`, sorted, as `read` gives them.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn list(
+        &self,
+        partition: u64,
+        ids: &RoaringBitmap,
+        read: impl FnOnce() -> Result<Vec<Labels>, StorageError>,
+    ) -> Result<Arc<[Labels]>, StorageError> {
+        let key = ListKey(partition, ids.clone());
+        self.lists.get_or_insert_with(&key, || read().map(Arc::from))
     }
 
     /// The label sets of row `row` of partition number `partition`, which `read` reads. A row gets

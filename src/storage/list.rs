@@ -16,7 +16,7 @@ use roaring::RoaringBitmap;
 use super::error::StorageError;
 use super::head::Head;
 use super::index::resolve;
-use super::partition::{Partition, PartitionReader, View};
+use super::partition::PartitionReader;
 use super::store::Inner;
 use super::stored_range::StoredRange;
 use crate::model::{Interrupt, Labels, Selector};
@@ -29,6 +29,13 @@ enum Part<'a> {
     Partition(&'a PartitionReader<'a>),
 }
 
+/// The number of a partition, and which of its series are listed.
+type Stored<'p> = (u64, RoaringBitmap, PartitionReader<'p>);
+
+/// From how many label sets on reading them is spread over threads: waking those takes as long as
+/// reading some hundred.
+const PARALLEL_SERIES: u64 = 1024;
+
 /// Takes a part, and which of its series are meant: all when `None`.
 type Each<'a> = dyn FnMut(Part<'_>, Option<&RoaringBitmap>) -> Result<(), StorageError> + 'a;
 
@@ -39,32 +46,52 @@ impl Inner {
     /// A partition cannot be read, or the selector's interrupt says to stop; so for all here.
     pub fn list_series(&self, selector: &Selector<'_>) -> Result<Vec<Labels>, StorageError> {
         let (start, end, interrupt) = (selector.start.0, selector.end.0, selector.interrupt);
-        let mut found = Vec::new();
+        let mut live_sets = Vec::new();
         let (listed, partitions) = {
             let _no_flush = self.visibility.read().unwrap_or_else(PoisonError::into_inner);
             let partitions = self.views(start, end)?;
             let live = self.head.in_range(selector)?;
-            add_labels(&self.head, &live.series, interrupt, &mut found)?;
+            add_labels(&self.head, &live.series, interrupt, &mut live_sets)?;
             (live.stored, partitions)
         };
-        let of_partition = |(partition, view): &(Arc<Partition>, Arc<View>)| {
+        live_sets.sort_unstable();
+        let mut stored = Vec::with_capacity(partitions.len());
+        for (partition, view) in &partitions {
             let reader = partition.reader()?;
             let mut ids = resolve(&reader, selector.matchers, interrupt)?;
             if let Some(listed) = listed.get(&partition.day()) {
                 ids -= listed;
             }
             let range = StoredRange { partition, cache: &self.cache, start, end, interrupt };
-            let ids = range.of(view, ids)?;
-            let mut read = reader.cached_labels(&ids, &self.cache, interrupt)?;
-            read.sort_by(|(_, a), (_, b)| a.cmp(b));
-            Ok(read)
+            stored.push((partition.number(), range.of(view, ids)?, reader));
+        }
+        let lists = self.stored_sets(&stored, interrupt)?;
+        let lists = lists.iter().map(|list| &**list).chain([&*live_sets]);
+        let merged = merge_all(lists.map(|list| list.iter().collect()).collect(), interrupt)?;
+        Ok(merged.into_iter().cloned().collect())
+    }
+
+    /// The label sets of the series of each partition, sorted; of many series on all threads.
+    fn stored_sets(
+        &self,
+        stored: &[Stored<'_>],
+        interrupt: &Interrupt,
+    ) -> Result<Vec<Arc<[Labels]>>, StorageError> {
+        let read = |(number, ids, reader): &Stored<'_>| {
+            self.cache.list(*number, ids, || {
+                let read = reader.cached_labels(ids, &self.cache, interrupt)?;
+                let mut list: Vec<Labels> = read.into_iter().map(|(_, labels)| labels).collect();
+                list.sort(); // mostly it is: ids ascend with the labels of what came together
+                Ok(list)
+            })
         };
-        let read: Result<Vec<_>, StorageError> = partitions.par_iter().map(of_partition).collect();
-        found.extend(read?.into_iter().flatten().map(|(_, labels)| labels));
-        interrupt.check()?;
-        found.sort(); // of several days, each of which is sorted
-        found.dedup();
-        Ok(found)
+        let series: u64 = stored.iter().map(|(_, ids, _)| ids.len()).sum();
+        match &self.pool {
+            Some(pool) if stored.len() > 1 && series >= PARALLEL_SERIES => {
+                pool.install(|| stored.par_iter().map(read).collect())
+            }
+            _ => stored.iter().map(read).collect(),
+        }
     }
 
     /// Names of labels on matching series of the head and the partitions with samples in the range,
@@ -128,6 +155,44 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// The label sets of sorted lists, each once, sorted.
+fn merge_all<'a>(
+    mut lists: Vec<Vec<&'a Labels>>,
+    interrupt: &Interrupt,
+) -> Result<Vec<&'a Labels>, StorageError> {
+    while lists.len() > 1 {
+        let mut merged = Vec::with_capacity(lists.len().div_ceil(2));
+        let mut left = lists.into_iter();
+        while let Some(list) = left.next() {
+            interrupt.check()?;
+            merged.push(match left.next() {
+                Some(other) => merge(list, other),
+                None => list,
+            });
+        }
+        lists = merged;
+    }
+    Ok(lists.pop().unwrap_or_default())
+}
+
+/// Merges two sorted lists; what is in both is in the result once.
+fn merge<'a>(a: Vec<&'a Labels>, b: Vec<&'a Labels>) -> Vec<&'a Labels> {
+    if a.is_empty() || b.is_empty() {
+        return if a.is_empty() { b } else { a };
+    }
+    let mut merged = Vec::with_capacity(a.len().max(b.len()));
+    let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
+    while let (Some(first), Some(second)) = (a.peek(), b.peek()) {
+        let order = first.cmp(second);
+        if order.is_eq() {
+            b.next();
+        }
+        merged.extend(if order.is_gt() { b.next() } else { a.next() });
+    }
+    merged.extend(a.chain(b));
+    merged
 }
 
 fn add_labels(

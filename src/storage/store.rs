@@ -45,6 +45,8 @@ pub struct StoreOptions {
     pub disk_free_bytes_min: u64,
     /// Where the present comes from.
     pub clock: Arc<dyn Clock>,
+    /// Where long listings are spread over threads; `None` keeps them on the calling thread.
+    pub pool: Option<Arc<rayon::ThreadPool>>,
     /// Opens database files; `None` for ordinary files. For crash tests.
     pub open_backend: Option<OpenBackend>,
 }
@@ -59,6 +61,7 @@ impl StoreOptions {
             head_bytes_max: 512 << 20,
             disk_free_bytes_min: 64 << 20,
             clock,
+            pool: None,
             open_backend: None,
         }
     }
@@ -87,6 +90,7 @@ pub struct Store {
 pub struct Inner {
     pub(super) dir: Arc<DataDir>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) pool: Option<Arc<rayon::ThreadPool>>,
     pub(super) retention_ms: AtomicU64,
     pub(super) series_max: AtomicUsize,
     pub(super) head_bytes_max: AtomicU64,
@@ -135,6 +139,7 @@ impl Store {
         let inner = Arc::new(Inner {
             dir,
             clock: options.clock,
+            pool: options.pool,
             retention_ms: AtomicU64::new(options.retention_ms.unsigned_abs()),
             series_max: AtomicUsize::new(options.series_max),
             head_bytes_max: AtomicU64::new(options.head_bytes_max),

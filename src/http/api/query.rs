@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 
+use rayon::ThreadPool;
+
 use crate::model::Timestamp;
 use crate::model::limits::QUERY_POINTS_MAX;
 use crate::promql::{Annotations, QueryOptions, QueryOutput, QueryStats, Value};
@@ -25,8 +27,9 @@ pub async fn instant(State(state): State<HttpState>, params: Params) -> Result<A
     state
         .run_query(patience, move |state, asked| {
             let options = common.options(patience.saturating_sub(asked_at.elapsed()), asked);
-            let output = state.engine().instant(state.source(), &text, time, &options)?;
-            common.answer(output, asked_at, asked)
+            let engine = state.engine();
+            let output = engine.instant(state.source(), &text, time, &options)?;
+            common.answer(output, asked_at, asked, engine.options().pool.as_deref())
         })
         .await
 }
@@ -43,7 +46,7 @@ pub async fn range(State(state): State<HttpState>, params: Params) -> Result<Ans
             let options = common.options(patience.saturating_sub(asked_at.elapsed()), asked);
             let engine = state.engine();
             let output = engine.range(state.source(), &text, start, end, step_ms, &options)?;
-            common.answer(output, asked_at, asked)
+            common.answer(output, asked_at, asked, engine.options().pool.as_deref())
         })
         .await
 }
@@ -117,6 +120,7 @@ impl Common {
         mut output: QueryOutput,
         asked_at: Instant,
         asked: &Asked,
+        pool: Option<&ThreadPool>,
     ) -> Result<Answer, ApiError> {
         self.truncate(&mut output);
         self.warn_of_stats(&mut output.annotations);
@@ -125,7 +129,7 @@ impl Common {
             out.begin_object();
             out.string_field("resultType", results::result_type(&output.value));
             out.key("result");
-            written = results::write_value(out, &output.value, &asked.interrupt);
+            written = results::write_value(out, &output.value, pool, &asked.interrupt);
             if !self.stats.is_empty() {
                 out.key("stats");
                 write_stats(out, &output.stats, asked_at.elapsed(), self.stats == "all");

@@ -3,6 +3,7 @@
 use crate::model::{Exemplar, FloatHistogram, Interrupt, Interrupted, Labels};
 use crate::promql::{MatrixSeries, PointValue, Value, VectorSample};
 
+use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::number;
@@ -25,13 +26,14 @@ pub fn result_type(value: &Value) -> &'static str {
     }
 }
 
-/// The `result` of a value.
+/// The `result` of a value; a large one is written on all threads of `pool`.
 ///
 /// # Errors
 /// Interrupted; what was written is no use.
 pub fn write_value(
     out: &mut JsonWriter,
     value: &Value,
+    pool: Option<&ThreadPool>,
     interrupt: &Interrupt,
 ) -> Result<(), Interrupted> {
     match value {
@@ -51,7 +53,7 @@ pub fn write_value(
         }
         Value::Matrix(series) => {
             out.begin_array();
-            write_matrix(out, series, interrupt)?;
+            write_matrix(out, series, pool, interrupt)?;
             out.end_array();
         }
     }
@@ -103,10 +105,11 @@ fn write_sample(out: &mut JsonWriter, sample: &VectorSample) {
     out.end_object();
 }
 
-/// The series of a matrix; many are written on all threads of the present rayon pool.
+/// The series of a matrix; many are written on all threads of the pool.
 fn write_matrix(
     out: &mut JsonWriter,
     all: &[MatrixSeries],
+    pool: Option<&ThreadPool>,
     interrupt: &Interrupt,
 ) -> Result<(), Interrupted> {
     let write = |out: &mut JsonWriter, part: &[MatrixSeries]| {
@@ -118,15 +121,13 @@ fn write_matrix(
         })
     };
     let parts: Vec<&[MatrixSeries]> = parts(all).collect();
+    let Some(pool) = pool.filter(|_| parts.len() > 1) else { return write(out, all) };
     let [first, others @ ..] = &*parts else { return Ok(()) };
-    if others.is_empty() {
-        return write(out, first);
-    }
     let write_part = |part: &&[MatrixSeries]| {
         let mut out = JsonWriter::new();
         write(&mut out, part).map(|()| out)
     };
-    let (first, others) = rayon::join(
+    let (first, others) = pool.join(
         || write(out, first),
         || others.par_iter().map(write_part).collect::<Result<Vec<_>, _>>(),
     );
@@ -216,7 +217,7 @@ mod tests {
     use super::*;
 
     fn whole(out: &mut JsonWriter, value: &Value) {
-        write_value(out, value, Interrupt::never()).expect("never interrupted");
+        write_value(out, value, None, Interrupt::never()).expect("never interrupted");
     }
 
     fn written(write: impl FnOnce(&mut JsonWriter)) -> String {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use super::PARALLEL_SERIES;
 use crate::model::histogram::{Histogram, IntHistogram};
 use crate::model::labels::METRIC_NAME;
 use crate::model::source::HistogramPoint;
@@ -26,8 +27,12 @@ impl World {
     fn new() -> World {
         let dir = tempfile::tempdir().expect("temporary directory");
         let clock = Arc::new(ManualClock::new(Timestamp(MIDNIGHT + DAY_MS)));
-        let options =
-            StoreOptions { disk_free_bytes_min: 0, ..StoreOptions::new(dir.path(), clock) };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads");
+        let options = StoreOptions {
+            disk_free_bytes_min: 0,
+            pool: Some(Arc::new(pool)),
+            ..StoreOptions::new(dir.path(), clock)
+        };
         let store = Store::open(options, &|_| {}).expect("opens");
         World { source: store.source(), store, _dir: dir }
     }
@@ -165,6 +170,29 @@ fn names_and_values_are_those_of_the_windows_in_the_head_and_of_the_days_on_disk
     assert_eq!(world.values(METRIC_NAME, WINDOW_MS, WINDOW_MS + 50), ["today"]);
     assert_eq!(world.values(METRIC_NAME, -DAY_MS, -DAY_MS + 99), ["yesterday"]);
     assert_eq!(world.values("job", -DAY_MS, DAY_MS), ["test"]);
+}
+
+#[test]
+fn many_series_of_several_days_are_listed_once_and_in_order() {
+    let world = World::new();
+    let names: Vec<String> =
+        (0..PARALLEL_SERIES / 2 + 10).map(|n| format!("s{:04}", n * 7919 % 9973)).collect();
+    for (position, name) in names.iter().enumerate() {
+        match position % 3 {
+            0 => world.floats(name, &[100]),
+            1 => world.floats(name, &[-DAY_MS + 100]),
+            _ => world.floats(name, &[-DAY_MS + 100, 100, WINDOW_MS + 100]),
+        }
+    }
+    for name in names.iter().rev().step_by(2) {
+        world.floats(name, &[-2 * DAY_MS + 100, 2 * WINDOW_MS]);
+    }
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    assert_eq!(world.listed(-3 * DAY_MS, DAY_MS), sorted);
+    world.store.flush().expect("flushed");
+    world.floats(&names[3], &[3 * WINDOW_MS]);
+    assert_eq!(world.listed(-3 * DAY_MS, DAY_MS), sorted);
 }
 
 fn all_names(world: &World) -> Vec<String> {
