@@ -53,18 +53,29 @@ const MATH: &[&str] = &["exp(", "ln(", "log", "sin", "cos", "tan", " ^ "];
 const MAGNIFIERS: &[&str] =
     &[" % ", "floor(", "ceil(", "round(", " == ", " != ", " < ", " > ", " <= ", " >= "];
 
-/// The notes without what depends on the order of series: which of them is named, and what an
-/// operator says last. What else they say stays, and where.
+/// Where a note stands: its last word.
+fn place(note: &str) -> &str {
+    note.rsplit_once(' ').map_or("", |end| end.1)
+}
+
+/// The notes without what depends on the order of series: which of them is named, whether bounds
+/// were reconciled before one did not fit at all, and what an operator says last. What else they say
+/// stays, and where.
 fn without_order(answer: &Answer) -> Vec<String> {
+    let unfit = |note: &&String| note.contains("exponential and custom buckets schemas");
+    let unfit: Vec<&str> = answer.notes.iter().filter(unfit).map(|note| place(note)).collect();
+    let stays = |note: &&String| {
+        !(note.contains("reconciled during aggregation") && unfit.contains(&place(note)))
+    };
     let cut = |note: &String| {
-        let place = note.rsplit_once(' ').map_or("", |end| end.1);
+        let place = place(note);
         match note.split_once(" for metric name ") {
             _ if note.contains("binary operator") => format!("an operator {place}"),
             Some((what, _)) => format!("{what} {place}"),
             None => note.clone(),
         }
     };
-    let mut notes: Vec<String> = answer.notes.iter().map(cut).collect();
+    let mut notes: Vec<String> = answer.notes.iter().filter(stays).map(cut).collect();
     notes.sort();
     // Several groups may each name one of their series, the same ones or others.
     notes.dedup();
