@@ -34,7 +34,7 @@ use tokio::sync::mpsc;
 pub use error::ServeError;
 pub use local::ask_data_dir;
 pub use rules::load as load_rules;
-pub use script_disk::ScriptDisk;
+pub use script_disk::{Placement, ScriptDisk};
 
 use crate::config::{self, Config, Overrides};
 use crate::http::server::{self, ServerOptions};

@@ -29,9 +29,21 @@ const BATCH_SAMPLES_MAX: usize = 10_000;
 /// Counts the directories of this process.
 static DIRECTORIES: AtomicU32 = AtomicU32::new(0);
 
+/// Where samples lie when a script asks about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// In the head and the journal, as the newest ones of a server.
+    Head,
+    /// In partition files.
+    Partitions,
+    /// The earlier half of what is loaded in partitions, the later one in the head.
+    Both,
+}
+
 /// A store for scripts; its directory is removed when it is dropped.
 pub struct ScriptDisk {
     dir: PathBuf,
+    placement: Placement,
     /// Absent only between two stores.
     open: Option<Open>,
 }
@@ -47,10 +59,10 @@ impl ScriptDisk {
     ///
     /// # Errors
     /// The directory or the store cannot be opened.
-    pub fn new() -> Result<ScriptDisk, String> {
+    pub fn new(placement: Placement) -> Result<ScriptDisk, String> {
         let number = DIRECTORIES.fetch_add(1, Ordering::Relaxed);
         let dir = env::temp_dir().join(format!("tidewatch-script-{}-{number}", process::id()));
-        let mut disk = ScriptDisk { dir, open: None };
+        let mut disk = ScriptDisk { dir, placement, open: None };
         disk.clear()?;
         Ok(disk)
     }
@@ -81,19 +93,24 @@ impl ScriptStore for ScriptDisk {
         Ok(())
     }
 
-    /// Writes as a receiver does, then flushes: what is loaded next comes late for the partitions.
+    /// Writes as a receiver does, and flushes what is to lie in partitions: what is loaded next comes
+    /// late for them.
     fn load(&mut self, load: &Load) -> Result<(), String> {
         let Some(Open { store, .. }) = &self.open else { return Err("store is closed".to_owned()) };
-        let ingest = Ingest::new(Arc::clone(store));
-        let mut batch = WriteBatch::default();
-        for series in &load.series {
-            add(&mut batch, series);
-            if batch.samples.len() + batch.histograms.len() >= BATCH_SAMPLES_MAX {
-                write(&ingest, &std::mem::take(&mut batch))?;
+        let flush = || store.flush().map_err(|error| error.to_string());
+        match self.placement {
+            Placement::Head => write_between(store, load, i64::MIN, i64::MAX),
+            Placement::Partitions => {
+                write_between(store, load, i64::MIN, i64::MAX)?;
+                flush()
+            }
+            Placement::Both => {
+                let middle = middle(load);
+                write_between(store, load, i64::MIN, middle)?;
+                flush()?;
+                write_between(store, load, middle, i64::MAX)
             }
         }
-        write(&ingest, &batch)?;
-        store.flush().map_err(|error| error.to_string())
     }
 
     fn source(&self) -> &dyn SeriesSource {
@@ -101,9 +118,30 @@ impl ScriptStore for ScriptDisk {
     }
 }
 
-fn add<'a>(batch: &mut WriteBatch<'a>, series: &'a LoadedSeries) {
+/// The time in the middle of all that is loaded.
+fn middle(load: &Load) -> i64 {
+    let times = || load.series.iter().flat_map(|series| &series.samples).map(|s| s.timestamp);
+    let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
+    first.midpoint(last)
+}
+
+/// Writes the samples at `from` and later, but before `to`.
+fn write_between(store: &Arc<Store>, load: &Load, from: i64, to: i64) -> Result<(), String> {
+    let ingest = Ingest::new(Arc::clone(store));
+    let mut batch = WriteBatch::default();
+    for series in &load.series {
+        add(&mut batch, series, (from, to));
+        if batch.samples.len() + batch.histograms.len() >= BATCH_SAMPLES_MAX {
+            write(&ingest, &std::mem::take(&mut batch))?;
+        }
+    }
+    write(&ingest, &batch)
+}
+
+fn add<'a>(batch: &mut WriteBatch<'a>, series: &'a LoadedSeries, (from, to): (i64, i64)) {
     let (samples, histograms) = (batch.samples.len(), batch.histograms.len());
-    for sample in &series.samples {
+    let wanted = |time: i64| from <= time && time < to;
+    for sample in series.samples.iter().filter(|sample| wanted(sample.timestamp)) {
         let (timestamp, start_timestamp) = (sample.timestamp, sample.start_timestamp);
         match &sample.value {
             MemoryValue::Float(value) => {

@@ -166,6 +166,8 @@ pub(super) fn features(names: &[String]) -> Result<Features, CliError> {
             "promql-delayed-name-removal" => &mut features.delayed_name_removal,
             "use-start-timestamps" => &mut features.use_start_timestamps,
             "type-and-unit-labels" => &mut features.type_and_unit_labels,
+            // Flags of Prometheus for what is always on here.
+            "promql-duration-expr" | "promql-per-step-stats" => continue,
             other => {
                 return Err(CliError::Usage(format!(
                     "--enable-feature: unknown feature {other:?}"

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::app::ScriptDisk;
+use crate::app::{Placement, ScriptDisk};
 use crate::promql::memory::MemorySource;
 use crate::promql::script::{self, Report, Script};
 
@@ -31,8 +31,12 @@ pub struct TestPromqlArgs {
 pub enum StoreKind {
     /// In maps, without limits.
     Memory,
-    /// In journal and partition files, as a server keeps them.
+    /// In partition files, as a server keeps all but the newest.
     Disk,
+    /// In the head and the journal, as a server keeps the newest.
+    Head,
+    /// The earlier half in partition files, the later one in the head.
+    Both,
 }
 
 /// How many evaluations went which way.
@@ -90,8 +94,11 @@ fn run_file(file: &Path, store: StoreKind) -> Counts {
 
 fn run_script(parsed: &Script, store: StoreKind) -> Result<Report, String> {
     let engine = script::engine();
-    match store {
-        StoreKind::Memory => Ok(script::run(parsed, &engine, &mut MemorySource::new())),
-        StoreKind::Disk => Ok(script::run(parsed, &engine, &mut ScriptDisk::new()?)),
-    }
+    let placement = match store {
+        StoreKind::Memory => return Ok(script::run(parsed, &engine, &mut MemorySource::new())),
+        StoreKind::Disk => Placement::Partitions,
+        StoreKind::Head => Placement::Head,
+        StoreKind::Both => Placement::Both,
+    };
+    Ok(script::run(parsed, &engine, &mut ScriptDisk::new(placement)?))
 }

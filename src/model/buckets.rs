@@ -184,20 +184,31 @@ pub(super) fn reduce(cells: &mut Vec<Cell>, from: Resolution, to: Resolution) {
     let shift = i64::from(from.0).saturating_sub(i64::from(to.0)).clamp(0, 63);
     if shift > 0 {
         renumber(cells, |index| ((index - 1) >> shift) + 1);
+        join(cells);
     }
 }
 
 /// Merges custom buckets into those of `to`, bounds that `from` has, too.
 pub(super) fn merge_custom(cells: &mut Vec<Cell>, from: &[f64], to: &[f64]) {
+    renumber_custom(cells, from, to);
+    join(cells);
+}
+
+/// Gives custom buckets the indexes of those of `to` they are part of; several may get the same.
+pub(super) fn renumber_custom(cells: &mut [Cell], from: &[f64], to: &[f64]) {
     renumber(cells, |index| {
         let bound = bucket_bound(index, CUSTOM_BUCKETS_SCHEMA, from);
         to.partition_point(|other| *other < bound) as i64
     });
 }
 
-/// Gives cells other indexes, in the same order, and joins those with the same one.
-fn renumber(cells: &mut Vec<Cell>, index: impl Fn(i64) -> i64) {
+/// Gives cells other indexes, in the same order.
+fn renumber(cells: &mut [Cell], index: impl Fn(i64) -> i64) {
     cells.iter_mut().for_each(|cell| cell.index = index(cell.index));
+}
+
+/// Joins cells with the same index.
+fn join(cells: &mut Vec<Cell>) {
     cells.dedup_by(|next, kept| {
         let same = next.index == kept.index;
         if same {

@@ -1,14 +1,18 @@
 //! Sums of native histograms: addition, subtraction, multiplication and division, with
-//! compensation for rounding.
+//! compensation for rounding where Prometheus compensates.
 //!
 //! In: histograms as stored. Out: histograms without empty buckets. Histograms of different
 //! resolution meet at the coarser one, different zero buckets at one that holds both, different
 //! custom bounds at those they share. The rules are those of Prometheus'
-//! `model/histogram/float_histogram.go`. Never here: annotations; callers get facts to tell.
+//! `model/histogram/float_histogram.go`, the order of additions too: what is left of equal buckets
+//! is nothing there, and must not be the rounding of another order here. Never here: annotations;
+//! callers get facts to tell.
 
 use std::fmt;
 
-use super::buckets::{Cell, Resolution, all_cells, cells, merge_custom, reduce, spans_of};
+use super::buckets::{
+    Cell, Resolution, all_cells, cells, merge_custom, reduce, renumber_custom, spans_of,
+};
 use super::histogram::{CounterResetHint, FloatHistogram};
 
 /// Compensated addition after Kahan and Neumaier: adds `inc` to the running (sum, compensation).
@@ -66,6 +70,11 @@ impl Compensated {
         if self.compensation == 0.0 { self.sum } else { self.total() }
     }
 
+    /// Lets go of what rounding took.
+    fn settle(&mut self) {
+        self.compensation = 0.0;
+    }
+
     /// Nothing lost stays nothing lost, even where `f` makes something else of zero.
     fn map(&mut self, f: impl Fn(f64) -> f64) {
         self.sum = f(self.sum);
@@ -108,12 +117,15 @@ pub struct HistogramSum {
     positive: Vec<Cell>,
     negative: Vec<Cell>,
     custom_values: Vec<f64>,
+    /// Whether what rounding takes is kept and comes back in the end.
+    compensates: bool,
 }
 
 impl HistogramSum {
-    /// The sum of one histogram.
+    /// The sum of one histogram. Rounding takes what it takes, as in Prometheus' `Add` and `Sub`.
     pub fn new(first: &FloatHistogram) -> HistogramSum {
         HistogramSum {
+            compensates: false,
             hint: first.counter_reset_hint,
             resolution: Resolution(first.schema),
             zero_threshold: first.zero_threshold,
@@ -124,6 +136,11 @@ impl HistogramSum {
             negative: cells(&first.negative_spans, &first.negative_buckets),
             custom_values: first.custom_values.clone(),
         }
+    }
+
+    /// As [`HistogramSum::new`], with compensation for rounding, as in Prometheus' `KahanAdd`.
+    pub fn compensated(first: &FloatHistogram) -> HistogramSum {
+        HistogramSum { compensates: true, ..HistogramSum::new(first) }
     }
 
     /// As [`HistogramSum::new`], with the buckets that hold nothing: for factors that make
@@ -154,7 +171,7 @@ impl HistogramSum {
         self.merge(other)
     }
 
-    /// Adds another sum.
+    /// Adds another sum, with compensation if this one has it.
     ///
     /// # Errors
     /// [`IncompatibleBuckets`]; the sum is as before.
@@ -164,10 +181,16 @@ impl HistogramSum {
         }
         let (hint, resets_conflict) = joint_hint(self.hint, other.hint);
         self.hint = hint;
+        other.compensates = self.compensates;
         let mut bounds_reconciled = false;
         if !self.resolution.is_custom() {
-            self.reconcile_zero_buckets(&mut other);
-            self.zero_count.merge(other.zero_count);
+            // Of the other one Prometheus leaves out later what lies within the zero bucket: a bucket
+            // that then is part of a coarser one beyond it counts in both.
+            if self.zero_threshold != other.zero_threshold {
+                let whole = (other.positive.clone(), other.negative.clone());
+                self.reconcile_zero_buckets(&mut other);
+                (other.positive, other.negative) = whole;
+            }
             let coarser = self.resolution.min(other.resolution);
             self.reduce_to(coarser);
             other.reduce_to(coarser);
@@ -175,14 +198,27 @@ impl HistogramSum {
             bounds_reconciled = true;
             let shared = shared_bounds(&self.custom_values, &other.custom_values);
             self.move_to_bounds(&shared);
-            other.move_to_bounds(&shared);
+            renumber_custom(&mut other.positive, &other.custom_values, &shared);
         }
+        self.zero_count.merge(other.zero_count);
         self.count.merge(other.count);
         self.sum.merge(other.sum);
         other.drop_within_zero_bucket(self.zero_threshold);
         add_cells(&mut self.positive, &other.positive);
         add_cells(&mut self.negative, &other.negative);
+        self.settle();
         Ok(Added { bounds_reconciled, resets_conflict })
+    }
+
+    /// Unless it compensates, lets go of what rounding took.
+    fn settle(&mut self) {
+        if self.compensates {
+            return;
+        }
+        let totals = [&mut self.zero_count, &mut self.count, &mut self.sum];
+        totals.into_iter().for_each(Compensated::settle);
+        let cells = self.positive.iter_mut().chain(&mut self.negative);
+        cells.for_each(|cell| cell.count.settle());
     }
 
     /// Takes away the first buckets as long as they lie within the zero bucket, where a sound histogram
@@ -273,11 +309,13 @@ impl HistogramSum {
         reduce(&mut self.positive, self.resolution, coarser);
         reduce(&mut self.negative, self.resolution, coarser);
         self.resolution = coarser;
+        self.settle();
     }
 
     fn move_to_bounds(&mut self, bounds: &[f64]) {
         merge_custom(&mut self.positive, &self.custom_values, bounds);
         self.custom_values = bounds.to_vec();
+        self.settle();
     }
 
     /// Widens the zero buckets of both until they are the same.
@@ -349,7 +387,7 @@ pub(super) fn shared_bounds(a: &[f64], b: &[f64]) -> Vec<f64> {
     shared
 }
 
-/// Adds `more` to `cells`, both ascending by index.
+/// Adds `more` to `cells`, both ascending by index; of `more` several may have the same one.
 fn add_cells(cells: &mut Vec<Cell>, more: &[Cell]) {
     if more.is_empty() {
         return;
@@ -360,18 +398,18 @@ fn add_cells(cells: &mut Vec<Cell>, more: &[Cell]) {
         return;
     }
     let mut merged: Vec<Cell> = Vec::with_capacity(cells.len() + more.len());
+    let mut put = |cell: Cell| match merged.last_mut() {
+        Some(last) if last.index == cell.index => last.count.merge(cell.count),
+        _ => merged.push(cell),
+    };
     let mut rest = more.iter().peekable();
     for cell in cells.drain(..) {
         while let Some(before) = rest.next_if(|other| other.index < cell.index) {
-            merged.push(*before);
+            put(*before);
         }
-        let mut cell = cell;
-        if let Some(other) = rest.next_if(|other| other.index == cell.index) {
-            cell.count.merge(other.count);
-        }
-        merged.push(cell);
+        put(cell);
     }
-    merged.extend(rest);
+    rest.for_each(|cell| put(*cell));
     *cells = merged;
 }
 
@@ -437,6 +475,20 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_that_becomes_part_of_one_beyond_the_zero_bucket_counts_in_both() {
+        let wide = FloatHistogram {
+            zero_threshold: 2.3,
+            zero_count: 1.0,
+            count: 1.0,
+            ..exponential(1, 5, &[])
+        };
+        // From 2 to 2.38 in schema 3, part of what goes to 2.83 in schema 1.
+        let (h, _) = sum(&wide, &exponential(3, 9, &[5.0, 7.0]));
+        assert_eq!((h.zero_count, h.count), (13.0, 13.0));
+        assert_eq!((h.positive_spans, h.positive_buckets), (vec![span(3, 1)], vec![12.0]));
+    }
+
+    #[test]
     fn custom_bounds_meet_at_those_of_both() {
         let a = custom(&[1.0, 2.0, 4.0], &[1.0, 1.0, 1.0, 1.0]);
         let b = custom(&[2.0, 3.0, 4.0], &[1.0, 1.0, 1.0, 1.0]);
@@ -466,11 +518,26 @@ mod tests {
 
     #[test]
     fn sums_are_compensated() {
-        let mut sum = HistogramSum::new(&exponential(0, 0, &[1.0]));
+        let mut sum = HistogramSum::compensated(&exponential(0, 0, &[1.0]));
         for value in [1e100, 1.0, -1e100] {
             sum.add(&exponential(0, 0, &[value])).expect("compatible");
         }
         assert_eq!(sum.finish().positive_buckets, [2.0]);
+    }
+
+    #[test]
+    fn a_plain_difference_of_equal_buckets_is_nothing() {
+        let fine = exponential(1, 1, &[1.0, 0.23]);
+        let mut difference = HistogramSum::new(&exponential(0, 1, &[1.23]));
+        difference.subtract(&fine).expect("compatible");
+        assert_eq!(difference.finish().positive_buckets, [0.0; 0]);
+        // Custom buckets are taken one after the other.
+        let mut sum = HistogramSum::new(&custom(&[2.0], &[1e16]));
+        sum.add(&custom(&[1.0, 2.0], &[1.0, 1.0])).expect("compatible");
+        assert_eq!(sum.finish().positive_buckets, [1e16]);
+        let mut sum = HistogramSum::compensated(&custom(&[2.0], &[1e16]));
+        sum.add(&custom(&[1.0, 2.0], &[1.0, 1.0])).expect("compatible");
+        assert_eq!(sum.finish().positive_buckets, [1e16 + 2.0]);
     }
 
     #[test]

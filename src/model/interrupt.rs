@@ -64,7 +64,7 @@ impl Interrupt {
             return Err(Interrupted::Canceled);
         }
         match &self.deadline {
-            Some((deadline, clock)) if clock.now() > *deadline => Err(Interrupted::TimedOut),
+            Some((deadline, clock)) if clock.now() >= *deadline => Err(Interrupted::TimedOut),
             _ => Ok(()),
         }
     }

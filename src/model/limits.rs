@@ -36,9 +36,10 @@ pub const EXEMPLAR_LABELS_BYTES_MAX: usize = 1024;
 /// Most series alive in the head; configurable. Each costs about 600 bytes of memory.
 pub const SERIES_MAX: usize = 5_000_000;
 /// Deepest nesting of a PromQL expression (parentheses, calls, aggregations, signs, subqueries,
-/// right operands), which bounds the parser's and evaluator's stack. How many operands stand in a
-/// row, as in `a + b + c`, is no matter of depth.
-pub const EXPRESSION_DEPTH_MAX: usize = 128;
+/// right operands, operands of durations), which bounds the parser's and evaluator's stack: the
+/// deepest one is copied, printed and dropped within 2 MiB, and parsed and evaluated on a thread
+/// with stack for it. How many operands stand in a row, as in `a + b + c`, is no matter of depth.
+pub const EXPRESSION_DEPTH_MAX: usize = 512;
 /// Longest PromQL expression in bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 1 << 20;
 /// Most samples one query may hold in memory at a time (`--query.max-samples`); as in Prometheus.

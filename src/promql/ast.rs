@@ -174,6 +174,24 @@ impl DurationExpr {
             | DurationExpr::Pick { span, .. } => *span,
         }
     }
+
+    /// From its first to its last operand, as errors name it: parentheses do not count, but for the
+    /// one before a number alone.
+    pub fn inner_span(&self) -> Span {
+        match self {
+            DurationExpr::Paren(inner, span) => match &**inner {
+                DurationExpr::Number(number) => Span { end: number.span.end, ..*span },
+                inner => inner.inner_span(),
+            },
+            DurationExpr::Pick { lhs, rhs, .. } => {
+                Span { start: lhs.inner_span().start, end: rhs.inner_span().end }
+            }
+            DurationExpr::Unary { operand, span, .. } => {
+                Span { end: operand.inner_span().end, ..*span }
+            }
+            other => other.span(),
+        }
+    }
 }
 
 /// The time an `@` modifier names.

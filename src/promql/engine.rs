@@ -12,6 +12,7 @@ use crate::model::{Clock, SeriesSource, SystemClock, Timestamp};
 
 use super::annotations::Annotations;
 use super::ast::{Expr, ValueType};
+use super::deep;
 use super::error::{ParseError, QueryError};
 use super::eval;
 use super::eval::explain::{Explainer, Explanation};
@@ -153,7 +154,7 @@ impl Engine {
         time: Timestamp,
         options: &QueryOptions,
     ) -> Result<QueryOutput, QueryError> {
-        eval::instant(&self.options, options, source, expr, text, time)
+        self.with_stack(expr, |engine| eval::instant(engine, options, source, expr, text, time))
     }
 
     /// Evaluates `text` at `start`, `start + step_ms`, ... up to and including `end`.
@@ -187,7 +188,25 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryOutput, QueryError> {
         check_range(expr.value_type(), start, end, step_ms)?;
-        eval::range(&self.options, options, source, expr, text, (start, end, step_ms))
+        let times = (start, end, step_ms);
+        self.with_stack(expr, |engine| eval::range(engine, options, source, expr, text, times))
+    }
+
+    /// Evaluates `expr` with `evaluate`: here, or if it is nested deeply, on a thread with stack for
+    /// it and on no other.
+    fn with_stack<T: Send>(
+        &self,
+        expr: &Expr,
+        evaluate: impl FnOnce(&EngineOptions) -> Result<T, QueryError> + Send,
+    ) -> Result<T, QueryError> {
+        if !deep::is_deep(expr) {
+            return evaluate(&self.options);
+        }
+        let alone = EngineOptions { pool: None, ..self.options.clone() };
+        deep::run(|| evaluate(&alone)).unwrap_or_else(|| {
+            let message = "cannot start the thread a deeply nested expression is evaluated on";
+            Err(QueryError::Execution(message.to_owned()))
+        })
     }
 }
 
@@ -204,16 +223,18 @@ impl Engine {
         text: &str,
         (start, end, step_ms): (Timestamp, Timestamp, i64),
         options: &QueryOptions,
-        stopwatch: &dyn Fn() -> Duration,
+        stopwatch: &(dyn Fn() -> Duration + Sync),
     ) -> Result<Explanation, QueryError> {
         let expr = self.parse(text).map_err(QueryError::Parse)?;
         if step_ms != 0 {
             check_range(expr.value_type(), start, end, step_ms)?;
         }
-        let (engine, times) = (&self.options, (start.0, end.0, step_ms));
+        let times = (start.0, end.0, step_ms);
         // Each part counts for itself.
         let options = &QueryOptions { looked_at: None, ..options.clone() };
-        Explainer { engine, options, source, times, stopwatch }.explain(&expr)
+        self.with_stack(&expr, |engine| {
+            Explainer { engine, options, source, times, stopwatch }.explain(&expr)
+        })
     }
 }
 

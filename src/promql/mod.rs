@@ -6,6 +6,7 @@
 pub mod annotations;
 pub mod ast;
 pub mod check;
+mod deep;
 pub mod engine;
 pub mod error;
 mod eval;

@@ -11,7 +11,6 @@ use super::ast::{
 };
 use super::functions::number::go_general;
 use crate::model::labels::{Quoted, QuotedBytes, is_legacy_name};
-use crate::model::limits::EXPRESSION_DEPTH_MAX;
 use crate::model::{DurationMs, MatchOp};
 
 /// Longest line in bytes that [`pretty`] leaves alone.
@@ -165,7 +164,30 @@ fn write_edge(f: &mut Formatter<'_>, edge: EdgeMode) -> fmt::Result {
 fn write_offset(f: &mut Formatter<'_>, offset: &DurationSpec) -> fmt::Result {
     match offset {
         DurationSpec::Fixed(0) => Ok(()),
+        DurationSpec::Expr(expr) => write!(f, " offset {}{expr}", sign_before(expr)),
         offset => write!(f, " offset {offset}"),
+    }
+}
+
+/// What must stand before the offset so that all of it is the offset when it is read again: operators
+/// belong to it behind a parenthesis or two signs alone.
+fn sign_before(offset: &DurationExpr) -> &'static str {
+    let mut leftmost = offset;
+    while let DurationExpr::Binary { lhs, .. } = leftmost {
+        leftmost = lhs;
+    }
+    let is_whole = std::ptr::eq(leftmost, offset);
+    match leftmost {
+        DurationExpr::Paren(..) => "",
+        DurationExpr::Unary { operand, .. } => match **operand {
+            DurationExpr::Unary { .. } => "",
+            DurationExpr::Binary { .. } => "+",
+            _ if is_whole => "",
+            _ => "+",
+        },
+        _ if is_whole => "",
+        DurationExpr::Number(number) if number.value.is_sign_negative() => "+",
+        _ => "++",
     }
 }
 
@@ -313,7 +335,7 @@ fn pretty_at(expr: &Expr, level: usize) -> String {
 
 /// Most levels of indentation: a chain of many operands has as many, and would take their square
 /// in spaces.
-const INDENTATION_MAX: usize = EXPRESSION_DEPTH_MAX;
+const INDENTATION_MAX: usize = 128;
 
 fn indentation(level: usize) -> String {
     "  ".repeat(level.min(INDENTATION_MAX))

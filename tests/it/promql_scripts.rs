@@ -1,9 +1,10 @@
-//! PromQL scripts over two sources: in memory, and the real store. Prometheus' own ones, if they are
-//! there, and ours in `tests/promqltest`, which Prometheus' runner passes too.
+//! PromQL scripts over two sources: in memory, and the real store, with the samples in its head, in
+//! its partitions, and in both. Prometheus' own ones, if they are there, and ours in
+//! `tests/promqltest`, which Prometheus' runner passes too.
 
 use std::path::{Path, PathBuf};
 
-use tidewatch::app::ScriptDisk;
+use tidewatch::app::{Placement, ScriptDisk};
 use tidewatch::promql::memory::MemorySource;
 use tidewatch::promql::script::{self, Report, Script, ScriptStore};
 
@@ -57,10 +58,12 @@ fn run_all(dir: &Path) -> usize {
         let text = std::fs::read_to_string(&path).expect("the script is readable");
         let script = script::parse(&text).expect("the script parses");
         let in_memory = outcome(&script, &mut MemorySource::new());
-        let on_disk = outcome(&script, &mut ScriptDisk::new().expect("a store opens"));
-        assert_eq!(on_disk, in_memory, "{}", path.display());
-        on_disk.1.iter().for_each(|(line, why)| println!("{}:{line}: {why}", path.display()));
-        passed += on_disk.0;
+        for placement in [Placement::Head, Placement::Partitions, Placement::Both] {
+            let mut disk = ScriptDisk::new(placement).expect("a store opens");
+            assert_eq!(outcome(&script, &mut disk), in_memory, "{} {placement:?}", path.display());
+        }
+        in_memory.1.iter().for_each(|(line, why)| println!("{}:{line}: {why}", path.display()));
+        passed += in_memory.0;
     }
     passed
 }
@@ -72,6 +75,7 @@ fn what_is_loaded_late_is_merged() {
                   eval range from 0 to 4h step 1h last_over_time(a[1h])\n  a 0 1 2 3 3\n\n\
                   clear\neval instant at 1h a\n";
     let script = script::parse(script).expect("the script parses");
-    let (passed, failures) = outcome(&script, &mut ScriptDisk::new().expect("a store opens"));
+    let (passed, failures) =
+        outcome(&script, &mut ScriptDisk::new(Placement::Partitions).expect("a store opens"));
     assert_eq!((passed, failures), (2, Vec::new()));
 }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::random_queries::Answer;
 use super::reference::newest::is_newest;
 
@@ -24,24 +26,56 @@ fn sees_many_to_one(theirs: &Answer, ours: &Answer) -> bool {
     theirs.is_success && ours.error.starts_with("multiple matches for labels")
 }
 
+/// Whether the answers differ only in that series of ours have labels more than theirs with the same
+/// values.
+fn adds_labels(theirs: &Answer, ours: &Answer) -> bool {
+    let labels = |text: &str| -> BTreeMap<String, String> {
+        serde_json::from_str(text).expect("labels are a JSON object of strings")
+    };
+    let points = |one: &Value| (one["value"].clone(), one["values"].clone());
+    let mut more: Vec<_> =
+        ours.series.iter().filter(|(key, _)| !theirs.series.contains_key(*key)).collect();
+    let only_theirs = theirs.series.iter().filter(|(key, _)| !ours.series.contains_key(*key));
+    let all_found = only_theirs.into_iter().all(|(key, one)| {
+        let few = labels(key);
+        let has_more = |(key, other): &(&String, &Value)| {
+            let many = labels(key);
+            points(other) == points(one) && few.iter().all(|(n, v)| many.get(n) == Some(v))
+        };
+        more.iter().position(has_more).map(|at| more.swap_remove(at)).is_some()
+    });
+    theirs.is_success && ours.is_success && all_found && more.is_empty()
+}
+
 /// Functions whose last digit depends on the mathematical library.
 const MATH: &[&str] = &["exp(", "ln(", "log", "sin", "cos", "tan", " ^ "];
 /// Where a last digit becomes more.
 const MAGNIFIERS: &[&str] =
     &[" % ", "floor(", "ceil(", "round(", " == ", " != ", " < ", " > ", " <= ", " >= "];
 
-/// The notes without what depends on the order of series: which of them is named, and what an
-/// operator says last. What else they say stays, and where.
+/// Where a note stands: its last word.
+fn place(note: &str) -> &str {
+    note.rsplit_once(' ').map_or("", |end| end.1)
+}
+
+/// The notes without what depends on the order of series: which of them is named, whether bounds
+/// were reconciled before one did not fit at all, and what an operator says last. What else they say
+/// stays, and where.
 fn without_order(answer: &Answer) -> Vec<String> {
+    let unfit = |note: &&String| note.contains("exponential and custom buckets schemas");
+    let unfit: Vec<&str> = answer.notes.iter().filter(unfit).map(|note| place(note)).collect();
+    let stays = |note: &&String| {
+        !(note.contains("reconciled during aggregation") && unfit.contains(&place(note)))
+    };
     let cut = |note: &String| {
-        let place = note.rsplit_once(' ').map_or("", |end| end.1);
+        let place = place(note);
         match note.split_once(" for metric name ") {
             _ if note.contains("binary operator") => format!("an operator {place}"),
             Some((what, _)) => format!("{what} {place}"),
             None => note.clone(),
         }
     };
-    let mut notes: Vec<String> = answer.notes.iter().map(cut).collect();
+    let mut notes: Vec<String> = answer.notes.iter().filter(stays).map(cut).collect();
     notes.sort();
     // Several groups may each name one of their series, the same ones or others.
     notes.dedup();
@@ -106,6 +140,11 @@ const RULES: &[Rule] = &[
         applies: |_, theirs, _| theirs.error.ends_with("custom buckets have no zero bucket"),
     },
     Rule {
+        class: "info looks back as far as the query reads (3.14.0)",
+        only_old: false,
+        applies: |query, theirs, ours| has(query, &["info("]) && adds_labels(theirs, ours),
+    },
+    Rule {
         class: "which of several series a note is about",
         only_old: false,
         applies: |query, theirs, ours| {
@@ -159,4 +198,26 @@ fn every_class_is_documented() {
     for Rule { class, .. } in RULES {
         assert!(text.contains(class), "{class:?} is not in docs/promql-differences.md");
     }
+}
+
+#[test]
+fn info_may_find_labels_that_prometheus_does_not_look_for() {
+    let answer = |series: &[(&str, &str)]| Answer {
+        is_success: true,
+        series: series
+            .iter()
+            .map(|(labels, value)| ((*labels).to_owned(), serde_json::json!({"value": [1, value]})))
+            .collect(),
+        error: String::new(),
+        notes: Vec::new(),
+    };
+    let theirs = answer(&[(r#"{"a":"1"}"#, "5"), (r#"{"a":"2"}"#, "6")]);
+    let ours = answer(&[(r#"{"a":"1","env":"dev"}"#, "5"), (r#"{"a":"2"}"#, "6")]);
+    let explains = |theirs: &Answer, ours: &Answer| {
+        explanation(false, "info(rate(x[1m]))", theirs, ours).is_some()
+    };
+    assert!(explains(&theirs, &ours));
+    assert!(!explains(&ours, &theirs), "labels less");
+    let other = answer(&[(r#"{"a":"1","env":"dev"}"#, "7"), (r#"{"a":"2"}"#, "6")]);
+    assert!(!explains(&theirs, &other), "another value");
 }

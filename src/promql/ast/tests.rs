@@ -100,7 +100,7 @@ fn chains_of_all_kinds_are_evaluated() {
 
 #[test]
 fn a_long_chain_is_refused_for_what_is_nested_in_it() {
-    let text = format!("{} + {}1{}", chain(&["+ a"]), "(".repeat(200), ")".repeat(200));
+    let text = format!("{} + {}1{}", chain(&["+ a"]), "(".repeat(600), ")".repeat(600));
     let error = parse(&text, &Features::all()).expect_err("too deep");
     assert!(error.message.starts_with("expression is nested more than"), "{}", error.message);
     let late = format!("{} + \"text\"", chain(&["+ a"]));

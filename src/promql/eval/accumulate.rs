@@ -25,7 +25,7 @@ impl Accumulator {
     /// The sum of one histogram.
     pub(crate) fn new(first: &FloatHistogram) -> Accumulator {
         let mut new = Accumulator {
-            state: HistogramSum::new(first),
+            state: HistogramSum::compensated(first),
             is_mean: false,
             count: 1.0,
             reset_seen: false,

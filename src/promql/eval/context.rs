@@ -129,6 +129,11 @@ impl<'a> Context<'a> {
         let range = self.range_ms(&subquery.range)?;
         let offset = self.offset(&subquery.offset)?;
         let step = match &subquery.step {
+            // Prometheus divides by it: "runtime error: integer divide by zero".
+            Some(DurationSpec::Fixed(0)) => {
+                let message = "the step of a subquery must be at least 1ms";
+                return Err(QueryError::Execution(message.to_owned()));
+            }
             Some(spec) => match self.duration(spec, false)? {
                 0 => self.subquery_step_ms,
                 step => step,
@@ -178,13 +183,7 @@ impl<'a> Context<'a> {
             DurationSpec::Expr(expr) => expr,
         };
         let seconds = self.seconds(expr)?;
-        let span = match &**expr {
-            // The name of the function and its parentheses do not count.
-            DurationExpr::Pick { lhs, rhs, .. } => {
-                Span { start: lhs.span().start, end: rhs.span().end }
-            }
-            expr => expr.span(),
-        };
+        let span = expr.inner_span();
         let fail = |what| Err(duration_error(span, what));
         if !seconds.is_finite() {
             return fail("duration is NaN or infinite");

@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use crate::model::limits::EXPRESSION_DEPTH_MAX;
 use crate::model::{SeriesData, SeriesSource};
 
 use super::super::annotations::Notes;
@@ -20,7 +19,7 @@ use super::grid::{Grid, Reach};
 use super::{scalar, vector};
 
 /// Most parts within each other that are explained: a chain of many operands has as many.
-const LEVELS_MAX: usize = EXPRESSION_DEPTH_MAX;
+const LEVELS_MAX: usize = 128;
 
 /// A part of an expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +36,7 @@ pub struct Explanation {
     pub samples: u64,
     /// Time spent on it alone, what lies below included.
     pub time: Duration,
-    /// Its parts; of those deeper than [`EXPRESSION_DEPTH_MAX`] none.
+    /// Its parts; of those within more than 128 others none.
     pub children: Vec<Explanation>,
 }
 
@@ -161,11 +160,9 @@ mod tests {
             source.append(&labels, (0..=6).map(sample));
         }
         let engine = Engine::new(EngineOptions::default());
-        let ticks = std::cell::Cell::new(0);
-        let stopwatch = || {
-            ticks.set(ticks.get() + 1);
-            Duration::from_secs(ticks.get())
-        };
+        let ticks = std::sync::atomic::AtomicU64::new(1);
+        let stopwatch =
+            || Duration::from_secs(ticks.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
         let text = "sum(rate(c_total[20s])) * 2";
         let times = (Timestamp(20_000), Timestamp(60_000), 20_000);
         let options = QueryOptions::default();

@@ -64,14 +64,19 @@ impl Extended<'_> {
     /// Indices of the first and last sample that matter; `None` when all lie before the range or
     /// all after it.
     pub(super) fn ends(&self) -> Option<(usize, usize)> {
+        let (first, last) = self.outermost()?;
+        let after = self.smoothed && self.timestamps[first] > self.end;
+        (!after).then_some((first, last))
+    }
+
+    /// The same, though all samples may lie after the range.
+    fn outermost(&self) -> Option<(usize, usize)> {
         let newest = self.timestamps.len() - 1;
         let older = &self.timestamps[..newest];
         let first = older.partition_point(|time| *time <= self.start).saturating_sub(1);
         let last =
             if self.smoothed { older.partition_point(|time| *time < self.end) } else { newest };
-        let before = self.timestamps[last] <= self.start;
-        let after = self.smoothed && self.timestamps[first] > self.end;
-        (!before && !after).then_some((first, last))
+        (self.timestamps[last] > self.start).then_some((first, last))
     }
 
     /// The value at the start of the range.
@@ -128,7 +133,7 @@ impl Extended<'_> {
 
     /// The samples of the range with one at either edge.
     pub(crate) fn samples(&self) -> Vec<(i64, f64)> {
-        let Some((first, last)) = self.ends() else { return Vec::new() };
+        let Some((first, last)) = self.outermost() else { return Vec::new() };
         let mut samples = vec![(self.start, self.left(first, false))];
         for at in self.within(first, last) {
             samples.push((self.timestamps[at], self.values[at]));
@@ -178,6 +183,13 @@ mod tests {
         assert_eq!(range(true).samples(), [(10, 1.5), (15, 2.0), (25, 1.0), (30, 2.0)]);
         assert_eq!(range(true).change(false), Some(0.5));
         assert_eq!(range(true).change(true), Some(2.5));
+    }
+
+    #[test]
+    fn a_smoothed_range_before_all_samples_has_the_first_value_but_no_change() {
+        let before = Extended { start: -10, end: 0, ..range(true) };
+        assert_eq!(before.samples(), [(-10, 1.0), (0, 1.0)]);
+        assert_eq!(before.change(false), None);
     }
 
     #[test]

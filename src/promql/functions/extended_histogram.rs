@@ -8,7 +8,7 @@ use crate::model::{CounterResetHint, FloatHistogram};
 
 use super::super::eval::window::{Point, Window};
 use super::extended::Extended;
-use super::histogram_rate::{Histograms, Told};
+use super::histogram_rate::{Histograms, Told, is_custom};
 
 /// A histogram between two others, each with its time, at a time between theirs. A counter that was
 /// reset between them counts from zero. Gives whether custom bounds were reconciled, too.
@@ -72,11 +72,15 @@ impl Range<'_> {
     fn change(&mut self) -> Option<HistogramSum> {
         let (first, last) = self.edges.ends()?;
         let points = self.points;
-        if !self.told.same_kind(&points[first..=last]) {
-            return None;
-        }
+        let looked_at = &points[first..=last];
+        let same_kind = self.told.same_kind(looked_at);
         if self.counter {
-            self.told.counters(&points[first..=last]);
+            let alike = |h: &&FloatHistogram| is_custom(h) == is_custom(&looked_at[0]);
+            let alike = looked_at.iter().take_while(alike).count();
+            self.told.counters(&looked_at[..alike]);
+        }
+        if !same_kind {
+            return None;
         }
         let cuts_left = self.edges.smoothed && self.edges.timestamps[first] < self.edges.start;
         let left = match cuts_left {
@@ -98,8 +102,15 @@ impl Range<'_> {
         }
         if self.counter {
             let corrections = corrections(points, (first, last), (&left, &right), cuts_left);
-            for before_reset in corrections {
-                if !self.told.added(change.add(before_reset), "addition") {
+            let mut corrections = corrections.into_iter();
+            if let Some(first) = corrections.next() {
+                let mut correction = HistogramSum::new(first);
+                for before_reset in corrections {
+                    if !self.told.added(correction.add(before_reset), "addition") {
+                        return None;
+                    }
+                }
+                if !self.told.added(change.merge(correction), "addition") {
                     return None;
                 }
             }

@@ -95,7 +95,7 @@ impl Told<'_> {
         &mut self,
         histograms: impl IntoIterator<Item = &'h FloatHistogram>,
     ) -> bool {
-        let mut kinds = histograms.into_iter().map(|h| h.schema == CUSTOM_BUCKETS_SCHEMA);
+        let mut kinds = histograms.into_iter().map(is_custom);
         let first = kinds.next();
         let same = kinds.all(|kind| Some(kind) == first);
         if !same {
@@ -117,6 +117,11 @@ impl Told<'_> {
             self.notes.warn(self.span, not_a_gauge(self.name));
         }
     }
+}
+
+/// Whether its buckets have custom bounds.
+pub(super) fn is_custom(histogram: &FloatHistogram) -> bool {
+    histogram.schema == CUSTOM_BUCKETS_SCHEMA
 }
 
 fn is_gauge(histogram: &FloatHistogram) -> bool {
@@ -182,6 +187,11 @@ fn difference(
     let from = if reset_after_first { blank_like(&points[1]) } else { first.clone() };
     let others = if kind.counter { &points[1..] } else { &points[points.len() - 1..] };
     if !told.same_kind(std::iter::once(&from).chain(others)) {
+        // The ends are looked at first; what is between them forgets what was told of them.
+        if kind.counter && is_custom(last) != is_custom(&from) {
+            told.counters(&points[..1]);
+            told.counters(&points[points.len() - 1..]);
+        }
         return None;
     }
     let mut change = HistogramSum::new(last);

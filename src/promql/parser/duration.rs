@@ -56,12 +56,14 @@ pub(super) fn positive_duration(input: Tokens<'_>) -> Parsed<'_, DurationSpec> {
 }
 
 /// What follows `offset`. Operators belong to the expression around it, unless the duration
-/// starts with a parenthesis: `a offset 5m - b` is a difference of two vectors.
+/// starts with a parenthesis or two signs: `a offset 5m - b` is a difference of two vectors.
 pub(super) fn offset_duration(input: Tokens<'_>) -> Parsed<'_, DurationSpec> {
     let parenthesized = preceded(peek(token(TokenKind::LeftParen)), duration);
-    let behind_sign = alt((operand, nested(duration)));
-    map(alt((parenthesized, operand, signed(behind_sign))), |part| fixed_if_number(part.expr))
-        .parse(input)
+    let doubly_signed = preceded(peek((sign, sign)), duration);
+    map(alt((parenthesized, operand, doubly_signed, signed(operand))), |part| {
+        fixed_if_number(part.expr)
+    })
+    .parse(input)
 }
 
 /// Any duration expression.
@@ -107,26 +109,10 @@ fn join<'a>(rest: Tokens<'a>, lhs: Part, (op, operator, rhs): Operation) -> Pars
         _ => {}
     }
     // As in Prometheus, for which an operand in parentheses is what they hold.
-    let span = Span { start: inside(&lhs.expr).start, end: inside(&rhs.expr).end };
+    let span = Span { start: lhs.expr.inner_span().start, end: rhs.expr.inner_span().end };
     let depth = lhs.depth.max(rhs.depth);
     let (lhs, rhs) = (Box::new(lhs.expr), Box::new(rhs.expr));
     Part::around(rest, DurationExpr::Binary { op, lhs, rhs, span }, depth)
-}
-
-/// From the first to the last operand of an expression, without the parentheses around them; that
-/// before a number alone counts.
-fn inside(expr: &DurationExpr) -> Span {
-    match expr {
-        DurationExpr::Paren(inner, span) => match &**inner {
-            DurationExpr::Number(number) => Span { end: number.span.end, ..*span },
-            inner => inside(inner),
-        },
-        DurationExpr::Pick { lhs, rhs, .. } => {
-            Span { start: inside(lhs).start, end: inside(rhs).end }
-        }
-        DurationExpr::Unary { operand, span, .. } => Span { end: inside(operand).end, ..*span },
-        other => other.span(),
-    }
 }
 
 /// A sign and what it applies to: a number takes it in, a plus before anything else says nothing.

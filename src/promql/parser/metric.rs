@@ -12,6 +12,7 @@ use super::selector::{label_name, metric_name};
 use super::tokens::{Parsed, Query, Tokens, expect, list, token};
 use crate::model::{Labels, LabelsBuilder};
 use crate::promql::ast::Span;
+use crate::promql::deep::DEPTH_SHALLOW;
 use crate::promql::error::ParseError;
 use crate::promql::features::Features;
 use crate::promql::lexer::TokenKind;
@@ -22,7 +23,7 @@ use crate::promql::lexer::TokenKind;
 /// The text is no label set, or one that no series may have.
 pub fn parse_metric(text: &str) -> Result<Labels, ParseError> {
     let features = Features::default();
-    let pairs = Query::new(text, &features)?.read(metric)?;
+    let pairs = Query::new(text, &features, DEPTH_SHALLOW)?.read(metric)?;
     let mut labels = LabelsBuilder::new();
     for (name, value) in &pairs {
         labels.set(name, value);

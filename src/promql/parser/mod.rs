@@ -27,9 +27,11 @@ use nom::combinator::{cut, map};
 use nom::sequence::{preceded, terminated};
 
 use crate::model::Matcher;
+use crate::model::limits::EXPRESSION_DEPTH_MAX;
 
 use super::ast::{BinaryOp, Expr, Paren, Span, Unary};
 use super::check;
+use super::deep::{self, DEPTH_SHALLOW};
 use super::error::ParseError;
 use super::features::Features;
 use super::lexer::TokenKind;
@@ -41,7 +43,27 @@ use tokens::{Parsed, Query, Tokens, nested, spanned, token};
 /// # Errors
 /// The first thing that is wrong with it, as Prometheus words it.
 pub fn parse(text: &str, features: &Features) -> Result<Expr, ParseError> {
-    let query = Query::new(text, features)?;
+    let (shallow, too_deep) = parse_within(text, features, DEPTH_SHALLOW);
+    if !too_deep {
+        return shallow;
+    }
+    let parse_deep = || parse_within(text, features, EXPRESSION_DEPTH_MAX).0;
+    deep::run(parse_deep).unwrap_or(shallow)
+}
+
+/// Parses and checks an expression of at most so many levels; whether it has more comes with it.
+fn parse_within(
+    text: &str,
+    features: &Features,
+    depth_max: usize,
+) -> (Result<Expr, ParseError>, bool) {
+    match Query::new(text, features, depth_max) {
+        Ok(query) => (parse_query(text, &query), query.is_too_deep()),
+        Err(error) => (Err(error), false),
+    }
+}
+
+fn parse_query(text: &str, query: &Query<'_>) -> Result<Expr, ParseError> {
     if query.tokens().first().kind == TokenKind::End {
         return Err(error_at(text, Span::default(), "no expression found in input"));
     }
@@ -57,7 +79,7 @@ pub fn parse(text: &str, features: &Features) -> Result<Expr, ParseError> {
 /// The text is not a selector.
 pub fn parse_metric_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     let features = Features::default();
-    let query = Query::new(text, &features)?;
+    let query = Query::new(text, &features, DEPTH_SHALLOW)?;
     Ok(query.read(selector::vector_selector)?.matchers)
 }
 

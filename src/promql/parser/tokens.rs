@@ -1,5 +1,6 @@
 //! What the grammar is made of: tokens as nom's input, its error, and the smallest parsers.
 
+use std::cell::Cell;
 use std::{iter, slice};
 
 use nom::branch::alt;
@@ -21,14 +22,22 @@ pub(super) struct Query<'a> {
     text: &'a str,
     lexed: Lexed,
     pub features: &'a Features,
+    /// Most levels it may be nested.
+    depth_max: usize,
+    /// Whether it turned out to be nested more deeply.
+    too_deep: Cell<bool>,
 }
 
 impl<'a> Query<'a> {
-    /// Splits the text into tokens.
+    /// Splits the text into tokens. It may be nested at most `depth_max` levels.
     ///
     /// # Errors
     /// The text is too long.
-    pub fn new(text: &'a str, features: &'a Features) -> Result<Query<'a>, ParseError> {
+    pub fn new(
+        text: &'a str,
+        features: &'a Features,
+        depth_max: usize,
+    ) -> Result<Query<'a>, ParseError> {
         if text.len() > EXPRESSION_BYTES_MAX {
             let bytes = text.len();
             let message = format!(
@@ -36,7 +45,13 @@ impl<'a> Query<'a> {
             );
             return Err(error_at(text, Span::default(), message));
         }
-        Ok(Query { text, lexed: lex(text), features })
+        let too_deep = Cell::new(false);
+        Ok(Query { text, lexed: lex(text), features, depth_max, too_deep })
+    }
+
+    /// Whether it was refused because it is nested too deeply.
+    pub fn is_too_deep(&self) -> bool {
+        self.too_deep.get()
     }
 
     /// All its tokens.
@@ -224,9 +239,10 @@ impl<'a> Tokens<'a> {
 
     /// One level more around something of `depth` levels.
     pub fn deeper(&self, depth: u32) -> Result<u32, nom::Err<Failure>> {
-        if (depth as usize) < EXPRESSION_DEPTH_MAX {
+        if (depth as usize) < self.query.depth_max {
             return Ok(depth + 1);
         }
+        self.query.too_deep.set(true);
         let message = format!("expression is nested more than {EXPRESSION_DEPTH_MAX} levels deep");
         let error = error_at(self.query.text, self.first().span, message);
         Err(nom::Err::Failure(Failure::Other(Box::new(error))))
