@@ -26,6 +26,7 @@ pub struct Global {
     /// What the mail server is greeted with.
     pub smtp_hello: String,
     /// The mail server.
+    #[serde(deserialize_with = "some_host_port")]
     pub smtp_smarthost: Option<HostPort>,
     /// The user there.
     pub smtp_auth_username: String,
@@ -263,10 +264,17 @@ impl Serialize for HostPort {
     }
 }
 
-impl<'de> Deserialize<'de> for HostPort {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HostPort, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bad = |why: &str| de::Error::custom(format!("address {text:?}: {why}"));
+/// An address; an empty text, as without a value, is none.
+pub(super) fn some_host_port<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<HostPort>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
+    text.map(|text| HostPort::parse(&text).map_err(de::Error::custom)).transpose()
+}
+
+impl HostPort {
+    fn parse(text: &str) -> Result<HostPort, String> {
+        let bad = |why: &str| format!("address {text:?}: {why}");
         let (host, port) = text.rsplit_once(':').ok_or_else(|| bad("missing port in address"))?;
         if port.is_empty() {
             return Err(bad("port cannot be empty"));

@@ -232,6 +232,7 @@ fn receivers_that_cannot_work_are_refused() {
         ("webhook_configs: [{url: 'http://x', url_file: f}]", "at most one of url"),
         ("email_configs: [{}]", "missing to address"),
         ("email_configs: [{to: a}]", "no global SMTP smarthost set"),
+        ("email_configs: [{to: a, smarthost: ''}]", "no global SMTP smarthost set"),
         ("email_configs: [{to: a, smarthost: 'h:1'}]", "no global SMTP from set"),
         ("pagerduty_configs: [{}]", "missing service or routing key"),
         ("opsgenie_configs: [{}]", "no global OpsGenie API Key"),
@@ -313,6 +314,11 @@ fn a_key_without_a_value_is_nothing_whatever_the_default() {
     assert_eq!((webhook.max_alerts, webhook.send_resolved), (0, false));
     let jira = "jira_configs: [{api_url: 'http://j', project: 5, issue_type: t, summary: 7}]";
     assert_eq!(only!(receiver(jira).expect("valid"), Jira).summary.template, "7");
+    let jira = "jira_configs: [{api_url: 'http://j', project: 5, issue_type: t, summary: }]";
+    assert_eq!(only!(receiver(jira).expect("valid"), Jira).summary.template, "");
+    let text = "global: {smtp_smarthost: '', smtp_from: f}\nroute: {receiver: a}\n\
+        receivers: [{name: a, email_configs: [{to: t, smarthost: 'h:25'}]}]\n";
+    assert_eq!(config(text).expect("valid").receivers.len(), 1);
     let proxy = "webhook_configs: [{url: 'http://h', http_config: {proxy_url: ''}}]";
     assert!(only!(receiver(proxy).expect("valid"), Webhook).http_config.proxy_url.is_none());
     let text = "global: {smtp_from: }\nroute: {receiver: a, continue: , routes: [{matchers: }]}\n\

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
+use super::super::global::some_host_port;
 use super::super::inherit::one_optional_secret;
 use super::super::receiver::Complete;
 use super::super::{Global, HostPort, Inherited, Secret, TlsConfig, TlsVersion};
@@ -22,6 +23,7 @@ pub struct EmailConfig {
     /// What the mail server is greeted with.
     pub hello: String,
     /// The mail server.
+    #[serde(deserialize_with = "smarthost")]
     pub smarthost: Inherited<HostPort>,
     /// The user there; empty for no login.
     pub auth_username: String,
@@ -184,6 +186,10 @@ impl EmailConfig {
             None => self.tls_config.inherit(Some(&global.smtp_tls_config), "no tls_config"),
         }
     }
+}
+
+fn smarthost<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Inherited<HostPort>, D::Error> {
+    some_host_port(deserializer).map(Inherited)
 }
 
 fn or(own: &mut String, global: &str) {

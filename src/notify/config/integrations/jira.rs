@@ -111,6 +111,10 @@ impl<'de> Visitor<'de> for FieldWithout {
         f.write_str("a template or a section with one")
     }
 
+    fn visit_unit<E: de::Error>(self) -> Result<JiraField, E> {
+        Ok(JiraField::of(""))
+    }
+
     fn visit_str<E: de::Error>(self, text: &str) -> Result<JiraField, E> {
         Ok(JiraField::of(text))
     }
