@@ -1,8 +1,7 @@
 //! Stack for deeply nested expressions.
 //!
 //! In: work that recurses as deeply as an expression is nested. Out: its result. Parsing and
-//! evaluating take up to 20 KiB of stack a level without optimisation, and threads that evaluate may
-//! take up another query while they wait for a part of the first. So only what is nested a little
+//! evaluating take up to 20 KiB of stack a level without optimisation. So only what is nested a little
 //! ([`DEPTH_SHALLOW`]) runs on the thread that asks; everything else gets a thread of its own, with
 //! stack for as many levels as are accepted. Never here: work that spreads over a thread pool, which
 //! could wait for the very thread that waits here.
@@ -13,8 +12,7 @@ use crate::model::limits::EXPRESSION_DEPTH_MAX;
 
 use super::ast::Expr;
 
-/// Levels that any thread has stack for: 20 queries of so many, one on top of the other, fit into the
-/// 8 MiB of a thread that evaluates.
+/// Levels that any thread has stack for: they take a third of the 2 MiB of the smallest.
 pub(super) const DEPTH_SHALLOW: usize = 32;
 /// Stack of a level in bytes: thrice what was seen without optimisation.
 const LEVEL_BYTES: usize = 64 << 10;

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use crate::model::Timestamp;
+use crate::runtime::cores;
 
 use super::super::answer::Answer;
 use super::super::state::HttpState;
@@ -51,7 +52,7 @@ pub async fn runtime_info(State(state): State<HttpState>) -> Answer {
     let live = state.live_config();
     let here = std::env::current_dir();
     let directory = here.map_or_else(|_| String::new(), |path| path.display().to_string());
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as i64);
+    let threads = cores() as i64;
     Answer::new(|out| {
         out.begin_object();
         out.string_field("startTime", &calendar(state.started_at()));

@@ -23,7 +23,19 @@ enum Wanted {
 /// Passes on what is there, and null as the wanted kind of nothing.
 struct OrNothing<V>(V, Wanted);
 
+/// Passes on what is there.
 macro_rules! pass_on {
+    () => {
+        pass_on! {
+            visit_bool(bool);
+            visit_i64(i64);
+            visit_u64(u64);
+            visit_f64(f64);
+            visit_str(&str);
+            visit_borrowed_str(&'de str);
+            visit_string(String);
+        }
+    };
     ($($visit:ident($type:ty);)*) => {
         $(fn $visit<E: serde::de::Error>(self, value: $type) -> Result<V::Value, E> {
             self.0.$visit(value)
@@ -62,15 +74,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for OrNothing<V> {
         }
     }
 
-    pass_on! {
-        visit_bool(bool);
-        visit_i64(i64);
-        visit_u64(u64);
-        visit_f64(f64);
-        visit_str(&str);
-        visit_borrowed_str(&'de str);
-        visit_string(String);
-    }
+    pass_on!();
 }
 
 macro_rules! wanted {
@@ -171,15 +175,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Nulls<V> {
         self.0.visit_char(value)
     }
 
-    pass_on! {
-        visit_bool(bool);
-        visit_i64(i64);
-        visit_u64(u64);
-        visit_f64(f64);
-        visit_str(&str);
-        visit_borrowed_str(&'de str);
-        visit_string(String);
-    }
+    pass_on!();
 }
 
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Nulls<A> {
